@@ -1,0 +1,137 @@
+//! The lane of a placed actor: a future in the actor's own context that takes messages from the link and calls the
+//! handlers itself.
+
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context as TaskContext, Poll},
+};
+
+use actix::{Actor, ActorFuture, Context};
+use flame_transport::{Answers, Body, Inbox, Message};
+
+use super::{Delivery, Methods, panics, undecodable};
+use crate::remote::{DownReason, ExportGuard, Peer, Refusal, parse};
+
+/// Why a placed actor ended, known once it has.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fate(Arc<Mutex<Option<DownReason>>>);
+
+impl Fate {
+    /// The first reason stands.
+    pub(crate) fn set(&self, reason: DownReason) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+    }
+
+    pub(crate) fn get(&self) -> DownReason {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or(DownReason::Stopped)
+    }
+}
+
+/// The lane from one node to the actor whose context it runs in.
+pub(crate) struct Lane<A: Actor> {
+    /// `None` when it has been closed.
+    inbox: Option<Inbox>,
+    answers: Answers,
+    methods: &'static [Methods<A>],
+    peer: Arc<Peer>,
+    fate: Fate,
+    _export: ExportGuard,
+}
+
+impl<A: Actor> Lane<A> {
+    /// How many messages are handled before other futures of the arbiter get their turn.
+    const TURN: usize = 256;
+
+    pub(crate) fn new(
+        inbox: Inbox,
+        answers: Answers,
+        methods: &'static [Methods<A>],
+        peer: Arc<Peer>,
+        fate: Fate,
+        export: ExportGuard,
+    ) -> Self {
+        Self { inbox: Some(inbox), answers, methods, peer, fate, _export: export }
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Lane<A> {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut A,
+        ctx: &mut Context<A>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        let this = self.get_mut();
+        let Some(inbox) = &mut this.inbox else { return Poll::Ready(()) };
+        for _ in 0..Self::TURN {
+            let message = match inbox.poll_next(task) {
+                Poll::Ready(Some(message)) => message,
+                Poll::Ready(None) => {
+                    this.answers.flush();
+                    return Poll::Ready(());
+                }
+                Poll::Pending => {
+                    this.answers.flush();
+                    return Poll::Pending;
+                }
+            };
+            handle(actor, ctx, &message, this.methods, &mut this.answers, &this.peer, &this.fate);
+            // An actor that waits for a future takes no messages until it is done; one that stops takes none at all.
+            // Its context polls this again either way.
+            if ctx.waiting() || !actix::ActorContext::state(ctx).alive() {
+                this.answers.flush();
+                return Poll::Pending;
+            }
+        }
+        this.answers.flush();
+        task.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<A: Actor> Drop for Lane<A> {
+    fn drop(&mut self) {
+        if let Some(inbox) = self.inbox.take() {
+            inbox.close(&self.fate.get().encode());
+        }
+    }
+}
+
+impl<A: Actor> Unpin for Lane<A> {}
+
+#[inline]
+fn handle<A: Actor<Context = Context<A>>>(
+    actor: &mut A,
+    ctx: &mut Context<A>,
+    message: &Message<'_>,
+    methods: &[Methods<A>],
+    answers: &mut Answers,
+    peer: &Arc<Peer>,
+    fate: &Fate,
+) {
+    let Ok(parts) = parse(message.body, peer) else {
+        return undecodable(message.question, answers, peer, "its references are gone");
+    };
+    let Some(method) = methods.get(parts.method as usize) else {
+        return undecodable(message.question, answers, peer, "the actor has no such message");
+    };
+    let question = Cell::new(message.question);
+    let delivery =
+        Delivery { payload: parts.payload, table: parts.table, question: &question, answers, peer };
+    let outcome = catch_unwind(AssertUnwindSafe(|| (method.deliver)(actor, ctx, delivery)));
+    if let Err(panic) = outcome {
+        let words = panics::words_of(&*panic);
+        fate.set(DownReason::Panicked { message: words.clone() });
+        if let Some(question) = question.take() {
+            answers.refuse(question, Body::Own(Refusal::Panicked(words).encode()));
+        }
+        answers.flush();
+        // The actor's state is unsound now: its host ends it.
+        resume_unwind(panic);
+    }
+}

@@ -1,0 +1,283 @@
+//! The address of an actor, wherever it is.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use actix::{Actor, Addr, Context, Recipient, dev::SendError as MailboxSendError};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+use super::{
+    error::{DownReason, SendError},
+    export::ExportedAddr,
+    outgoing::{RemoteMessage, with_encoded},
+    proxy,
+    recipient::RemoteRecipient,
+    reference::{Reference, Resolved},
+    request::Request,
+    scope,
+    target::{Patience, Remote},
+};
+use crate::registry::{RegistryError, RemoteHandler};
+
+/// The address of an actor of this node or another one: `actix::Addr` across nodes.
+///
+/// It is had from a placed child, made of an `Addr`, or received in a message, of which it can be a field. Like an
+/// `Addr` it keeps the actor reachable: when the last address of a placed actor is dropped, on every node, the actor
+/// stops as an actix actor without addresses does. Clones are cheap.
+///
+/// # Order and delivery
+///
+/// Messages of one sender to one actor are handled in the order in which they were sent, each at most once. What
+/// cannot be delivered is an error to the sender; for [`do_send`](Self::do_send) it is an event of the `tracing` target
+/// `flame::dead_letter`.
+///
+/// # Back-pressure
+///
+/// A limited amount of messages may be on their way to one actor ([`Limits`](flame_transport::Limits)). Beyond it `send`
+/// waits, [`try_send`](Self::try_send) is refused, and [`do_send`](Self::do_send) fills a bounded backlog.
+pub struct RemoteAddr<A: Actor> {
+    target: Target<A>,
+}
+
+enum Target<A: Actor> {
+    Local(Addr<A>),
+    Remote(Arc<Remote>),
+}
+
+impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
+    pub(crate) fn from_remote(remote: Arc<Remote>) -> Self {
+        Self { target: Target::Remote(remote) }
+    }
+
+    /// Sends a message and gives back its answer to await.
+    ///
+    /// # Errors
+    ///
+    /// The request resolves to a [`SendError`] if the message was not handled or not answered.
+    ///
+    /// # Cancel safety
+    ///
+    /// The message is in order when this returns; dropping the [`Request`] gives up its answer only.
+    pub fn send<M>(&self, message: M) -> Request<M>
+    where
+        A: RemoteHandler<M>,
+        M: RemoteMessage,
+    {
+        match &self.target {
+            Target::Local(address) => Request::local(address.send(message)),
+            Target::Remote(remote) => match A::method() {
+                Ok(method) => ask(remote, method.number(), &message, Patience::Bounded),
+                Err(error) => Request::failed(error.into()),
+            },
+        }
+    }
+
+    /// Sends a message without waiting for anything. One that cannot be delivered becomes a dead letter, an event of the
+    /// `tracing` target `flame::dead_letter`: the actor or its node is gone, the message cannot be encoded, or the
+    /// actor's backlog (1 MiB by default) is full.
+    pub fn do_send<M>(&self, message: M)
+    where
+        A: RemoteHandler<M>,
+        M: RemoteMessage,
+    {
+        match &self.target {
+            Target::Local(address) => address.do_send(message),
+            Target::Remote(remote) => {
+                let sent = number::<A, M>().and_then(|method| tell(remote, method, &message, Patience::Bounded));
+                dead_letter::<M>(sent);
+            }
+        }
+    }
+
+    /// Sends a message without an answer if the actor takes it now.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Full`] if the actor is behind, and whatever else is known of the actor and its node at this moment.
+    pub fn try_send<M>(&self, message: M) -> Result<(), SendError>
+    where
+        A: RemoteHandler<M>,
+        M: RemoteMessage,
+    {
+        match &self.target {
+            Target::Local(address) => address.try_send(message).map_err(from_mailbox),
+            Target::Remote(remote) => tell(remote, number::<A, M>()?, &message, Patience::None),
+        }
+    }
+
+    /// A genuine `actix::Recipient`, for code that knows only actix. Through it errors are actix's own; what cannot be
+    /// delivered by its `do_send` and `try_send` becomes a dead letter.
+    ///
+    /// # Panics
+    ///
+    /// Never for an executable whose registrations are sound, which every node checks when it starts.
+    #[must_use]
+    pub fn recipient<M>(&self) -> Recipient<M>
+    where
+        A: RemoteHandler<M>,
+        M: RemoteMessage,
+    {
+        match &self.target {
+            Target::Local(address) => address.clone().recipient(),
+            Target::Remote(remote) => proxy::recipient(remote, A::method().map_or(u32::MAX, |m| m.number())),
+        }
+    }
+
+    /// The same for one message type, with this crate's errors, as a value that can be sent on.
+    #[must_use]
+    pub fn remote_recipient<M>(&self) -> RemoteRecipient<M>
+    where
+        A: RemoteHandler<M>,
+        M: RemoteMessage,
+    {
+        match &self.target {
+            Target::Local(address) => RemoteRecipient::local(address.clone().recipient()),
+            Target::Remote(remote) => {
+                RemoteRecipient::remote(Arc::clone(remote), A::method().map_or(u32::MAX, |m| m.number()))
+            }
+        }
+    }
+
+    /// The plain address, if the actor is on this node.
+    #[must_use]
+    pub fn as_local(&self) -> Option<&Addr<A>> {
+        match &self.target {
+            Target::Local(address) => Some(address),
+            Target::Remote(_) => None,
+        }
+    }
+
+    /// The name of the actor's node; `None` for this node, and while the actor is being placed.
+    #[must_use]
+    pub fn node(&self) -> Option<&flame_transport::NodeId> {
+        match &self.target {
+            Target::Local(_) => None,
+            Target::Remote(remote) => remote.node(),
+        }
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> From<Addr<A>> for RemoteAddr<A> {
+    fn from(address: Addr<A>) -> Self {
+        Self { target: Target::Local(address) }
+    }
+}
+
+impl<A: Actor> Clone for RemoteAddr<A> {
+    fn clone(&self) -> Self {
+        let target = match &self.target {
+            Target::Local(address) => Target::Local(address.clone()),
+            Target::Remote(remote) => Target::Remote(Arc::clone(remote)),
+        };
+        Self { target }
+    }
+}
+
+impl<A: Actor> PartialEq for RemoteAddr<A> {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.target, &other.target) {
+            (Target::Local(a), Target::Local(b)) => a == b,
+            (Target::Remote(a), Target::Remote(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl<A: Actor> Eq for RemoteAddr<A> {}
+
+impl<A: Actor> Hash for RemoteAddr<A> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match &self.target {
+            Target::Local(address) => address.hash(state),
+            Target::Remote(remote) => Arc::as_ptr(remote).hash(state),
+        }
+    }
+}
+
+impl<A: Actor> fmt::Debug for RemoteAddr<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = std::any::type_name::<A>();
+        match &self.target {
+            Target::Local(_) => write!(f, "RemoteAddr<{name}>(this node)"),
+            Target::Remote(remote) => write!(f, "RemoteAddr<{name}>({})", remote.place()),
+        }
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> Serialize for RemoteAddr<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let reference = match &self.target {
+            Target::Local(address) => Reference::Local(Arc::new(ExportedAddr(address.clone()))),
+            Target::Remote(remote) => Reference::Remote(Arc::clone(remote), 0),
+        };
+        serialize_reference(reference, serializer)
+    }
+}
+
+impl<'de, A: Actor<Context = Context<A>>> Deserialize<'de> for RemoteAddr<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserialize_reference(deserializer)? {
+            Resolved::Remote(remote, _) => Ok(Self::from_remote(remote)),
+            Resolved::Home(actor, _) => {
+                let original = actor.original().ok_or_else(|| de::Error::custom(GONE_HOME))?;
+                let address = original.downcast::<Addr<A>>().map_err(|_| de::Error::custom(WRONG_KIND))?;
+                Ok((*address).into())
+            }
+        }
+    }
+}
+
+pub(super) const GONE_HOME: &str = "a reference to an actor of this node that has stopped meanwhile";
+pub(super) const WRONG_KIND: &str = "a reference to an actor of another type";
+
+pub(super) fn serialize_reference<S: Serializer>(reference: Reference, serializer: S) -> Result<S::Ok, S::Error> {
+    let index = scope::write(reference).ok_or_else(|| {
+        ser::Error::custom("a reference to an actor can be serialised only while it is sent to another node")
+    })?;
+    serializer.serialize_u32(index)
+}
+
+pub(super) fn deserialize_reference<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Resolved, D::Error> {
+    let index = u32::deserialize(deserializer)?;
+    scope::read(index).ok_or_else(|| {
+        de::Error::custom(if scope::is_decoding() {
+            "a reference to an actor that the message does not carry"
+        } else {
+            "a reference to an actor can be deserialised only from a message of another node"
+        })
+    })
+}
+
+pub(super) fn ask<M: RemoteMessage>(remote: &Arc<Remote>, method: u32, message: &M, patience: Patience) -> Request<M> {
+    let asked = with_encoded(method, message, remote.max_message(), |ready| remote.ask(ready, patience));
+    Request::remote(asked.unwrap_or_else(|error| Err(error.into())), remote)
+}
+
+pub(super) fn tell<M: RemoteMessage>(
+    remote: &Remote,
+    method: u32,
+    message: &M,
+    patience: Patience,
+) -> Result<(), SendError> {
+    with_encoded(method, message, remote.max_message(), |ready| remote.tell(ready, patience))?
+}
+
+pub(super) fn dead_letter<M>(sent: Result<(), SendError>) {
+    if let Err(error) = sent {
+        tracing::warn!(target: "flame::dead_letter", message_type = std::any::type_name::<M>(), %error, "a message was not delivered");
+    }
+}
+
+pub(super) fn from_mailbox<M>(error: MailboxSendError<M>) -> SendError {
+    match error {
+        MailboxSendError::Full(_) => SendError::Full,
+        MailboxSendError::Closed(_) => SendError::Gone(DownReason::Stopped),
+    }
+}
+
+fn number<A: RemoteHandler<M>, M: RemoteMessage>() -> Result<u32, &'static RegistryError> {
+    A::method().map(|method| method.number())
+}

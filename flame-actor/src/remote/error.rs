@@ -1,0 +1,160 @@
+//! What can go wrong with a message to an actor of another node.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use flame_transport::{AskError, LinkLost, NodeId, codec, codec::EncodeError};
+use serde::{Deserialize, Serialize};
+
+/// Why an actor is not there any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum DownReason {
+    /// It stopped as actors do: by itself, because nobody held its address, or because its owner let it go.
+    #[error("it has stopped")]
+    Stopped,
+    /// It panicked.
+    #[error("it panicked: {message}")]
+    Panicked {
+        /// What was given to `panic!`.
+        message: String,
+    },
+    /// It was never started: its runner could not be booted, or refused it.
+    #[error("it was not started: {message}")]
+    NotStarted {
+        /// Why.
+        message: String,
+    },
+    /// The node that it was on is gone.
+    #[error("its node is lost: {message}")]
+    NodeLost {
+        /// What is known of the loss.
+        message: String,
+    },
+}
+
+/// A message was not handled, or its answer did not come.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The receiving actor is behind: as much as may be under way to it is. Try again later, or await `send`.
+    #[error("the actor is behind and takes no more messages now")]
+    Full,
+    /// The message is longer than the link takes.
+    #[error("a message of {len} bytes is beyond the link's limit of {max} bytes: raise the limit, or send it in parts")]
+    TooLong {
+        /// Its length, in bytes.
+        len: usize,
+        /// The limit, in bytes.
+        max: usize,
+    },
+    /// The sender's message cannot be encoded.
+    #[error("the message cannot be encoded: {0}")]
+    Encode(Arc<EncodeError>),
+    /// A reference in the message leads to a node that the receiver has no link to.
+    #[error("the message holds a reference to an actor that the receiver cannot reach")]
+    Unreachable,
+    /// What came cannot be decoded: the receiver's word on the message, or this node's on the answer.
+    #[error("{what} cannot be decoded: {message}")]
+    Decode {
+        /// `the message` or `the answer`.
+        what: &'static str,
+        /// The decoder's words.
+        message: String,
+    },
+    /// The actor is not there any more; the message was not handled.
+    #[error("the actor is gone: {0}")]
+    Gone(DownReason),
+    /// The handler, or the future that it returned, panicked on this very message.
+    #[error("the handler panicked: {message}")]
+    Panicked {
+        /// What was given to `panic!`.
+        message: String,
+    },
+    /// The message was handled, and its answer cannot be encoded.
+    #[error("the message was handled, but its answer cannot be encoded: {message}")]
+    Unanswerable {
+        /// The encoder's words.
+        message: String,
+    },
+    /// The message was handled and its answer given up, for example because the actor stopped meanwhile.
+    #[error("the message was taken and never answered")]
+    NoReply,
+    /// The node of the actor was lost. Whether the message was handled is not known.
+    #[error("the node {node} is lost: {reason}")]
+    NodeLost {
+        /// The actor's node.
+        node: NodeId,
+        /// Why the link ended.
+        reason: LinkLost,
+    },
+    /// The registrations of this executable are at odds.
+    #[error("this executable's remote handlers cannot be used: {0}")]
+    Registry(#[from] &'static crate::registry::RegistryError),
+}
+
+/// Why a handler's side has no answer, on the wire.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Refusal {
+    Panicked(String),
+    Undecodable(String),
+    Unencodable(String),
+}
+
+impl Refusal {
+    pub(crate) fn encode(&self) -> Bytes {
+        encode_small(self)
+    }
+}
+
+impl DownReason {
+    pub(crate) fn encode(&self) -> Bytes {
+        encode_small(self)
+    }
+
+    /// From what a port's owner said on closing it.
+    pub(crate) fn decode(bytes: &[u8]) -> Self {
+        codec::decode(bytes).unwrap_or(Self::Stopped)
+    }
+}
+
+impl SendError {
+    pub(crate) fn from_send(error: flame_transport::SendError, node: &NodeId) -> Self {
+        match error {
+            flame_transport::SendError::TooLong { len, max } => Self::TooLong { len, max },
+            flame_transport::SendError::Closed { reason } => Self::Gone(DownReason::decode(&reason)),
+            flame_transport::SendError::Lost(reason) => Self::NodeLost { node: node.clone(), reason },
+            _ => Self::Full,
+        }
+    }
+
+    pub(crate) fn from_ask(error: AskError, node: &NodeId) -> Self {
+        match error {
+            AskError::Refused { body } => match codec::decode(&body) {
+                Ok(Refusal::Panicked(message)) => Self::Panicked { message },
+                Ok(Refusal::Undecodable(message)) => Self::Decode { what: "the message", message },
+                Ok(Refusal::Unencodable(message)) => Self::Unanswerable { message },
+                Err(error) => Self::Decode { what: "the answer", message: error.to_string() },
+            },
+            AskError::Closed { reason } => Self::Gone(DownReason::decode(&reason)),
+            AskError::Lost(reason) => Self::NodeLost { node: node.clone(), reason },
+            _ => Self::NoReply,
+        }
+    }
+}
+
+impl From<EncodeError> for SendError {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(Arc::new(error))
+    }
+}
+
+fn encode_small<T: Serialize>(value: &T) -> Bytes {
+    const LIMIT: usize = 64 * 1024;
+    let mut out = BytesMut::new();
+    // These are enums of strings; a text beyond the limit leaves the empty body, which reads as "no reason known".
+    match codec::encode(value, &mut out, LIMIT) {
+        Ok(()) => out.freeze(),
+        Err(_) => Bytes::new(),
+    }
+}

@@ -1,0 +1,36 @@
+//! Actors of other nodes: their addresses, and how references to actors travel.
+//!
+//! A reference to an actor is *exported* when a message that holds it is sent, and becomes a proxy of the same type when
+//! the message is received; one that comes home is the original again.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `addr`, `recipient` | [`RemoteAddr`], [`RemoteRecipient`], and what `send` returns |
+//! | `proxy` | a genuine `actix::Recipient` of an actor of another node |
+//! | `target` | where their messages go |
+//! | `peer`, `export` | the other end of a link, and what it may address here |
+//! | `reference`, `scope` | how references stand in a message |
+
+mod addr;
+mod error;
+mod export;
+mod outgoing;
+mod peer;
+mod proxy;
+mod recipient;
+mod reference;
+mod request;
+pub(crate) mod scope;
+mod target;
+
+pub use addr::RemoteAddr;
+pub use error::{DownReason, SendError};
+pub use outgoing::RemoteMessage;
+pub use recipient::{RemoteRecipient, serde_recipient};
+pub use request::Request;
+
+pub(crate) use error::Refusal;
+pub(crate) use export::ExportedChild;
+pub(crate) use peer::{ExportGuard, Peer, PeerEvents};
+pub(crate) use reference::{Encoded, Ready, Reference, Resolved, parse, put_head};
+pub(crate) use target::{Pending, Remote};

@@ -1,0 +1,64 @@
+//! Encoding a message on the thread that sends it.
+
+use std::cell::Cell;
+
+use actix::Message;
+use bytes::BytesMut;
+use flame_transport::{Body, codec::EncodeError};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::reference::{Encoded, Ready, put_head};
+use super::scope;
+
+/// A message that can be sent to another node: it, and what its handler answers, can be encoded and decoded.
+///
+/// Implemented for every such [`Message`]; there is nothing to implement by hand.
+pub trait RemoteMessage:
+    Message<Result: Serialize + DeserializeOwned + Send> + Serialize + DeserializeOwned + Send + 'static
+{
+}
+
+impl<M> RemoteMessage for M
+where
+    M: Message + Serialize + DeserializeOwned + Send + 'static,
+    M::Result: Serialize + DeserializeOwned + Send,
+{
+}
+
+thread_local! {
+    static SCRATCH: Cell<BytesMut> = Cell::new(BytesMut::new());
+}
+
+/// Encodes a message and has it sent.
+#[inline]
+pub(super) fn with_encoded<M: Serialize, R>(
+    method: u32,
+    message: &M,
+    limit: usize,
+    send: impl FnOnce(Ready<'_>) -> R,
+) -> Result<R, EncodeError> {
+    /// A body up to this long is copied into the link's buffer; beyond it, it is handed over.
+    const COPY: usize = 8 * 1024;
+    // Taken, not borrowed: the user's code that encodes may send messages itself.
+    let mut out = SCRATCH.take();
+    out.clear();
+    put_head(&mut out, method, false);
+    let head = out.len();
+    let references = scope::encode(message, &mut out, limit)?;
+    let ready = if !references.is_empty() {
+        let payload = out.split_off(head).freeze();
+        Ready::Referring(Encoded::Referring { method, payload, references })
+    } else if out.len() > COPY {
+        Ready::Plain(Body::Own(out.split().freeze()))
+    } else {
+        Ready::Plain(Body::Copy(&out))
+    };
+    let sent = send(ready);
+    SCRATCH.set(out);
+    Ok(sent)
+}
+
+/// Encodes a value that is sent later, over a link that is not known yet.
+pub(crate) fn encode_whole<T: Serialize>(value: &T, limit: usize) -> Result<Encoded, EncodeError> {
+    with_encoded(0, value, limit, Ready::into_encoded)
+}

@@ -1,0 +1,255 @@
+//! The other end of a link, as actors see it: what was exported to it and what is known of it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+};
+
+use actix::ArbiterHandle;
+use bytes::Bytes;
+use flame_transport::{Inbox, Joined, Link, LinkLost, NodeId, Service};
+
+use super::{
+    export::{ExportKey, Exportable},
+    reference,
+    target::Remote,
+};
+
+/// What a peer's owner (a pool, or a runner) hears of it, on the network thread: it must not be held up.
+pub(crate) trait PeerEvents: Send + Sync + 'static {
+    /// A notice has come.
+    fn signal(&self, body: &[u8]);
+
+    /// The link is lost. Called once.
+    fn lost(&self, reason: &LinkLost);
+}
+
+/// A node that this one has a link to.
+pub(crate) struct Peer {
+    /// Set when the link has started, before anything can come over it.
+    link: OnceLock<Link>,
+    node: NodeId,
+    /// Where messages for this node's own actors are decoded.
+    arbiter: ArbiterHandle,
+    exports: Mutex<Exports>,
+    remotes: Mutex<HashMap<u32, Weak<Remote>>>,
+    events: Arc<dyn PeerEvents>,
+}
+
+#[derive(Default)]
+struct Exports {
+    by_port: HashMap<u32, Export>,
+    by_key: HashMap<ExportKey, u32>,
+    /// Tells the entries of one port's lives apart.
+    next: u64,
+}
+
+struct Export {
+    actor: Arc<dyn Exportable>,
+    key: ExportKey,
+    life: u64,
+}
+
+/// An entry of the table of exports; dropped by whoever serves it, when it is done.
+pub(crate) struct ExportGuard {
+    peer: Weak<Peer>,
+    port: u32,
+    life: u64,
+}
+
+impl Peer {
+    /// Starts the link to a node that has joined. The inbox is that of its main port.
+    pub(crate) fn start(
+        joined: Joined,
+        arbiter: ArbiterHandle,
+        network: &tokio::runtime::Handle,
+        events: Arc<dyn PeerEvents>,
+    ) -> (Arc<Self>, Inbox) {
+        let peer = Arc::new(Self {
+            link: OnceLock::new(),
+            node: joined.peer().clone(),
+            arbiter,
+            exports: Mutex::default(),
+            remotes: Mutex::default(),
+            events,
+        });
+        let (link, inbox) = Link::start(joined, Arc::new(Upcalls(Arc::downgrade(&peer))), network);
+        // Nothing else sets it.
+        let _ = peer.link.set(link);
+        (peer, inbox)
+    }
+
+    pub(crate) fn node(&self) -> &NodeId {
+        &self.node
+    }
+
+    /// The link; `None` only while it is being started.
+    pub(crate) fn link(&self) -> Option<&Link> {
+        self.link.get()
+    }
+
+    pub(crate) fn max_message(&self) -> usize {
+        self.link().map_or(0, Link::max_message)
+    }
+
+    /// Runs a task where messages for this node's actors are decoded.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static + Send) {
+        self.arbiter.spawn(task);
+    }
+
+    /// The port of an actor of this node, a reference to it counted. `None` if the link is not there.
+    pub(crate) fn export(self: &Arc<Self>, actor: Arc<dyn Exportable>) -> Option<u32> {
+        let link = self.link()?;
+        let key = actor.key();
+        let mut exports = lock(&self.exports);
+        if let Some(&port) = exports.by_key.get(&key)
+            && exports.by_port.get(&port).is_some_and(|export| export.key == key)
+            && link.export(port)
+        {
+            return Some(port);
+        }
+        let inbox = link.open_port();
+        let port = inbox.port();
+        let counted = link.export(port);
+        exports.insert(port, key, Arc::clone(&actor));
+        drop(exports);
+        actor.serve(inbox, self);
+        counted.then_some(port)
+    }
+
+    /// Opens a port for an actor that serves it itself, a reference to it counted.
+    pub(crate) fn export_served(self: &Arc<Self>, actor: Arc<dyn Exportable>) -> Option<(Inbox, ExportGuard)> {
+        let link = self.link()?;
+        let mut exports = lock(&self.exports);
+        let inbox = link.open_port();
+        let port = inbox.port();
+        if !link.export(port) {
+            return None;
+        }
+        let life = exports.insert(port, actor.key(), actor);
+        Some((inbox, ExportGuard { peer: Arc::downgrade(self), port, life }))
+    }
+
+    /// Removes an actor from the table when its inbox has ended.
+    pub(crate) fn guard(self: &Arc<Self>, port: u32) -> ExportGuard {
+        let life = lock(&self.exports).by_port.get(&port).map_or(0, |export| export.life);
+        ExportGuard { peer: Arc::downgrade(self), port, life }
+    }
+
+    /// Takes back a reference that was counted and not sent.
+    pub(crate) fn unexport(&self, port: u32) {
+        if let Some(link) = self.link() {
+            link.unexport(port);
+        }
+    }
+
+    /// The actor of this node behind a port.
+    pub(super) fn exported(&self, port: u32) -> Option<Arc<dyn Exportable>> {
+        lock(&self.exports).by_port.get(&port).map(|export| Arc::clone(&export.actor))
+    }
+
+    /// How many actors of this node the peer can address.
+    pub(crate) fn export_count(&self) -> usize {
+        lock(&self.exports).by_port.len()
+    }
+
+    /// The actor of the peer's behind a port which it has named once. All references to it share one target.
+    pub(crate) fn remote(self: &Arc<Self>, port: u32) -> Arc<Remote> {
+        let Some(link) = self.link() else { return Remote::unconnected() };
+        let lane = link.lane(port);
+        let mut remotes = lock(&self.remotes);
+        if let Some(known) = remotes.get(&port).and_then(Weak::upgrade) {
+            drop(remotes);
+            // `lane` goes here, and gives this naming back.
+            return known;
+        }
+        let remote = Remote::connected(Arc::clone(self), lane);
+        remotes.insert(port, Arc::downgrade(&remote));
+        remote
+    }
+
+    /// Makes a target that had no lane yet the one of this port, which the peer has named once.
+    pub(crate) fn adopt(self: &Arc<Self>, port: u32, remote: &Arc<Remote>) {
+        let Some(link) = self.link() else { return };
+        let lane = link.lane(port);
+        lock(&self.remotes).insert(port, Arc::downgrade(remote));
+        remote.connect(Arc::clone(self), lane);
+    }
+
+    /// A target has been dropped.
+    pub(super) fn forget(&self, port: u32) {
+        let mut remotes = lock(&self.remotes);
+        if remotes.get(&port).is_some_and(|remote| remote.strong_count() == 0) {
+            remotes.remove(&port);
+        }
+    }
+}
+
+impl Exports {
+    fn insert(&mut self, port: u32, key: ExportKey, actor: Arc<dyn Exportable>) -> u64 {
+        self.next += 1;
+        let life = self.next;
+        self.by_port.insert(port, Export { actor, key, life });
+        self.by_key.insert(key, port);
+        life
+    }
+
+    fn remove(&mut self, port: u32, life: u64) -> Option<Export> {
+        self.by_port.get(&port).filter(|export| export.life == life)?;
+        let export = self.by_port.remove(&port)?;
+        if self.by_key.get(&export.key) == Some(&port) {
+            self.by_key.remove(&export.key);
+        }
+        Some(export)
+    }
+}
+
+impl Drop for ExportGuard {
+    fn drop(&mut self) {
+        let Some(peer) = self.peer.upgrade() else { return };
+        // The actor's address is dropped outside of the lock: that may stop it.
+        let gone = lock(&peer.exports).remove(self.port, self.life);
+        drop(gone);
+    }
+}
+
+/// What the link calls, on the network thread. Its owner keeps the peer for as long as it cares.
+struct Upcalls(Weak<Peer>);
+
+impl Service for Upcalls {
+    fn signal(&self, body: &[u8]) {
+        if let Some(peer) = self.0.upgrade() {
+            peer.events.signal(body);
+        }
+    }
+
+    fn dead_letter(&self, port: u32, body: Bytes) {
+        let Some(peer) = self.0.upgrade() else { return };
+        tracing::debug!(target: "flame::dead_letter", peer = %peer.node, port, bytes = body.len(), "a message came for an actor that has gone");
+        reference::discard(&body, &peer);
+    }
+
+    fn unclaimed(&self, body: Bytes) {
+        if let Some(peer) = self.0.upgrade() {
+            reference::discard(&body, &peer);
+        }
+    }
+
+    fn lost(&self, reason: &LinkLost) {
+        let Some(peer) = self.0.upgrade() else { return };
+        // What serves the exports sees its inbox end; the table is emptied here for those that are slow to.
+        let exports = std::mem::take(&mut *lock(&peer.exports));
+        drop(exports);
+        peer.events.lost(reason);
+    }
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peer").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

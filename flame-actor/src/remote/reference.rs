@@ -1,0 +1,193 @@
+//! References to actors, as they stand in a message.
+//!
+//! ```text
+//! body  := head:varint [table] payload          head = method × 2 + (1 if there is a table)
+//! table := count:varint entry*
+//! entry := side:u8 port:varint method:varint    side 0: an actor of the sender's, 1: one of the receiver's
+//! ```
+//!
+//! An answer is a body with method 0. Most messages hold no reference and pay one byte for all of this.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use flame_transport::{Body, varint};
+
+use super::{export::Exportable, peer::Peer, target::Remote};
+
+/// A reference to an actor in a value that is encoded, whatever link it will go over.
+#[derive(Clone)]
+pub(crate) enum Reference {
+    /// An actor of this node.
+    Local(Arc<dyn Exportable>),
+    /// An actor of another node, and the number of the message it takes, where the reference is for just one.
+    Remote(Arc<Remote>, u32),
+}
+
+/// A reference in a value that is decoded, and the number of the message where it is for just one.
+pub(crate) enum Resolved {
+    /// An actor of this node, come home.
+    Home(Arc<dyn Exportable>, u32),
+    /// An actor of another node.
+    Remote(Arc<Remote>, u32),
+}
+
+const OF_SENDER: u8 = 0;
+const OF_RECEIVER: u8 = 1;
+
+/// The most references that one message may hold.
+const MAX_REFERENCES: u64 = 64 * 1024;
+
+/// A message or answer that is encoded and not sent.
+pub(crate) enum Encoded {
+    /// The whole body.
+    Whole(Bytes),
+    /// One with references, whose table is written for the link.
+    Referring {
+        /// The method, 0 for an answer.
+        method: u32,
+        /// What comes behind the table.
+        payload: Bytes,
+        /// The references, by index.
+        references: Vec<Reference>,
+    },
+}
+
+/// A body made for one link.
+pub(crate) struct Sendable {
+    pub(crate) body: Bytes,
+    /// What keeps references to the receiver's own actors valid until it has taken them over.
+    pub(crate) keep: Vec<Arc<Remote>>,
+    counted: Counted,
+}
+
+/// A reference leads to an actor of a third node, or the link is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unreachable;
+
+impl Encoded {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Whole(body) => body.len(),
+            Self::Referring { payload, .. } => payload.len(),
+        }
+    }
+
+    /// Makes the body for a link and counts its references there. They are taken back if it is not
+    /// [sent](Sendable::sent).
+    pub(crate) fn for_link(&self, peer: &Arc<Peer>) -> Result<Sendable, Unreachable> {
+        let mut counted = Counted { peer: Arc::clone(peer), ports: Vec::new() };
+        let (method, payload, references) = match self {
+            Self::Whole(body) => return Ok(Sendable { body: body.clone(), keep: Vec::new(), counted }),
+            Self::Referring { method, payload, references } => (*method, payload, references),
+        };
+        let mut keep = Vec::new();
+        let mut out = BytesMut::with_capacity(payload.len() + 16 + 8 * references.len());
+        put_head(&mut out, method, true);
+        varint::put(&mut out, references.len() as u64);
+        for reference in references {
+            let (side, port, method) = match reference {
+                Reference::Local(actor) => {
+                    let port = peer.export(Arc::clone(actor)).ok_or(Unreachable)?;
+                    counted.ports.push(port);
+                    (OF_SENDER, port, 0)
+                }
+                Reference::Remote(remote, method) => {
+                    let port = remote.port_on(peer).ok_or(Unreachable)?;
+                    keep.push(Arc::clone(remote));
+                    (OF_RECEIVER, port, *method)
+                }
+            };
+            out.extend_from_slice(&[side]);
+            varint::put(&mut out, u64::from(port));
+            varint::put(&mut out, u64::from(method));
+        }
+        out.extend_from_slice(payload);
+        Ok(Sendable { body: out.freeze(), keep, counted })
+    }
+}
+
+impl Sendable {
+    /// The body is on its way: the references in it are the receiver's now.
+    pub(crate) fn sent(mut self) {
+        self.counted.ports.clear();
+    }
+}
+
+struct Counted {
+    peer: Arc<Peer>,
+    ports: Vec<u32>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.ports.iter().for_each(|&port| self.peer.unexport(port));
+    }
+}
+
+/// Starts the body of a message; the payload follows.
+pub(crate) fn put_head(out: &mut BytesMut, method: u32, has_references: bool) {
+    varint::put(out, u64::from(method) * 2 + u64::from(has_references));
+}
+
+/// The parts of a body.
+pub(crate) struct Parts<'a> {
+    pub(crate) method: u32,
+    pub(crate) table: Vec<Resolved>,
+    pub(crate) payload: &'a [u8],
+}
+
+/// A body that no correct node sends, or whose references are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BadBody;
+
+/// Takes a body apart. Its references are taken over, and let go if the table is bad.
+#[inline]
+pub(crate) fn parse<'a>(mut body: &'a [u8], peer: &Arc<Peer>) -> Result<Parts<'a>, BadBody> {
+    let head = varint::take(&mut body).ok_or(BadBody)?;
+    let method = u32::try_from(head / 2).map_err(|_| BadBody)?;
+    let table = if head % 2 == 0 { Vec::new() } else { parse_table(&mut body, peer)? };
+    Ok(Parts { method, table, payload: body })
+}
+
+/// Lets go of the references in a body that nobody takes.
+pub(crate) fn discard(body: &[u8], peer: &Arc<Peer>) {
+    drop(parse(body, peer));
+}
+
+fn parse_table(body: &mut &[u8], peer: &Arc<Peer>) -> Result<Vec<Resolved>, BadBody> {
+    let count = varint::take(body).filter(|&count| count <= MAX_REFERENCES).ok_or(BadBody)?;
+    let mut table = Vec::new();
+    let mut complete = true;
+    for _ in 0..count {
+        let (&side, rest) = body.split_first().ok_or(BadBody)?;
+        *body = rest;
+        let mut number = || varint::take(body).and_then(|n| u32::try_from(n).ok()).ok_or(BadBody);
+        let (port, method) = (number()?, number()?);
+        match side {
+            OF_SENDER => table.push(Resolved::Remote(peer.remote(port), method)),
+            // Goes on, so that what comes behind is taken over and let go.
+            OF_RECEIVER => match peer.exported(port) {
+                Some(actor) => table.push(Resolved::Home(actor, method)),
+                None => complete = false,
+            },
+            _ => return Err(BadBody),
+        }
+    }
+    complete.then_some(table).ok_or(BadBody)
+}
+
+/// A message that is being sent: most are a whole body that the sender lends.
+pub(crate) enum Ready<'a> {
+    Plain(Body<'a>),
+    Referring(Encoded),
+}
+
+impl Ready<'_> {
+    pub(crate) fn into_encoded(self) -> Encoded {
+        match self {
+            Self::Plain(body) => Encoded::Whole(body.into_bytes()),
+            Self::Referring(encoded) => encoded,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What `send` returns.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use actix::{MailboxError, Message};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::{
+    error::{DownReason, SendError},
+    peer::Peer,
+    reference::parse,
+    scope,
+    target::{Pending, Remote},
+};
+
+/// An answer under way: resolves to what the handler returned, or to why there is nothing.
+///
+/// The message was put in the actor's order when the request was made; awaiting it only waits. Dropping it before that
+/// gives the answer up: a message that has not left yet never will, one whose handler has begun runs to its end.
+#[must_use = "dropping a request gives its answer up; use do_send for a message without one"]
+pub struct Request<M: Message> {
+    state: State<M::Result>,
+}
+
+enum State<R> {
+    Local(Pin<Box<dyn Future<Output = Result<R, MailboxError>> + Send>>),
+    Remote(Pending, Arc<Remote>),
+    Failed(SendError),
+    Done,
+}
+
+impl<M: Message> Request<M> {
+    pub(super) fn local(answer: impl Future<Output = Result<M::Result, MailboxError>> + Send + 'static) -> Self {
+        Self { state: State::Local(Box::pin(answer)) }
+    }
+
+    pub(super) fn remote(asked: Result<Pending, SendError>, remote: &Arc<Remote>) -> Self {
+        let state = match asked {
+            Ok(pending) => State::Remote(pending, Arc::clone(remote)),
+            Err(error) => State::Failed(error),
+        };
+        Self { state }
+    }
+
+    pub(super) fn failed(error: SendError) -> Self {
+        Self { state: State::Failed(error) }
+    }
+}
+
+impl<M> Future for Request<M>
+where
+    M: Message,
+    M::Result: DeserializeOwned,
+{
+    type Output = Result<M::Result, SendError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let outcome = match &mut this.state {
+            State::Local(answer) => ready!(answer.as_mut().poll(cx)).map_err(from_mailbox),
+            State::Remote(pending, remote) => {
+                let body = ready!(Pin::new(pending).poll(cx));
+                body.and_then(|body| decode_answer(&body, remote.peer()))
+            }
+            State::Failed(error) => Err(error.clone()),
+            State::Done => Err(SendError::NoReply),
+        };
+        this.state = State::Done;
+        Poll::Ready(outcome)
+    }
+}
+
+// No field is pinned but the boxed future.
+impl<M: Message> Unpin for Request<M> {}
+
+impl<M: Message> std::fmt::Debug for Request<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn decode_answer<R: DeserializeOwned>(body: &Bytes, peer: Option<&Arc<Peer>>) -> Result<R, SendError> {
+    let bad = |message: &str| SendError::Decode { what: "the answer", message: message.to_owned() };
+    let peer = peer.ok_or(SendError::NoReply)?;
+    let parts = parse(body, peer).map_err(|_| bad("its references are gone"))?;
+    scope::decode(parts.payload, parts.table).map_err(|error| bad(&error.to_string()))
+}
+
+fn from_mailbox(error: MailboxError) -> SendError {
+    match error {
+        MailboxError::Closed => SendError::Gone(DownReason::Stopped),
+        MailboxError::Timeout => SendError::NoReply,
+    }
+}

@@ -1,0 +1,270 @@
+//! Where a message to an actor of another node goes: over a lane, or, while the actor is still being placed, into a
+//! bounded queue before it.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use flame_transport::{Answer, AskError, Body, Lane, NodeId};
+use tokio::sync::oneshot;
+
+use super::{
+    error::{DownReason, SendError},
+    peer::Peer,
+    reference::{Encoded, Ready},
+};
+
+/// An actor of another node. There is one target for each, shared by all references to it.
+pub(crate) struct Remote {
+    route: OnceLock<Route>,
+    waiting: Mutex<Waiting>,
+}
+
+struct Route {
+    peer: Arc<Peer>,
+    lane: Lane,
+}
+
+/// Messages for an actor that is not there yet.
+#[derive(Default)]
+struct Waiting {
+    messages: VecDeque<(Encoded, Option<Done>)>,
+    bytes: usize,
+    failed: Option<DownReason>,
+}
+
+type Done = Box<dyn FnOnce(Result<Bytes, SendError>) + Send>;
+
+/// How a message that finds no room behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It is refused.
+    None,
+    /// It waits within the lane's bound.
+    Bounded,
+}
+
+impl Remote {
+    /// The most messages that wait for an actor that is being placed.
+    const MAX_WAITING: usize = 1024;
+    /// The most bytes of them, the last message not counted.
+    const MAX_WAITING_BYTES: usize = 1024 * 1024;
+
+    /// An actor that is being placed.
+    pub(crate) fn unconnected() -> Arc<Self> {
+        Arc::new(Self { route: OnceLock::new(), waiting: Mutex::default() })
+    }
+
+    pub(super) fn connected(peer: Arc<Peer>, lane: Lane) -> Arc<Self> {
+        let remote = Self::unconnected();
+        let _ = remote.route.set(Route { peer, lane });
+        remote
+    }
+
+    /// The actor is there: what waits goes on its way, in order, before anything else.
+    pub(super) fn connect(&self, peer: Arc<Peer>, lane: Lane) {
+        let mut waiting = self.waiting();
+        for (message, done) in std::mem::take(&mut waiting.messages) {
+            match done {
+                None => report_dead(&peer, tell(&peer, &lane, Ready::Referring(message), Patience::Bounded)),
+                Some(done) => ask_then(&peer, &lane, message, done),
+            }
+        }
+        // Set while nobody else can queue, so that later messages come after those above.
+        let _ = self.route.set(Route { peer, lane });
+    }
+
+    /// The actor will never be there.
+    pub(crate) fn fail(&self, reason: &DownReason) {
+        let mut waiting = self.waiting();
+        waiting.failed = Some(reason.clone());
+        let messages = std::mem::take(&mut waiting.messages);
+        drop(waiting);
+        for (_, done) in messages {
+            match done {
+                Some(done) => done(Err(SendError::Gone(reason.clone()))),
+                None => tracing::debug!(target: "flame::dead_letter", %reason, "a message to an actor that was not started"),
+            }
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Option<&Arc<Peer>> {
+        self.route.get().map(|route| &route.peer)
+    }
+
+    /// The actor's port, if it is one of this peer's.
+    pub(super) fn port_on(&self, peer: &Arc<Peer>) -> Option<u32> {
+        self.route.get().filter(|route| Arc::ptr_eq(&route.peer, peer)).map(|route| route.lane.port())
+    }
+
+    pub(crate) fn node(&self) -> Option<&NodeId> {
+        self.peer().map(|peer| peer.node())
+    }
+
+    pub(crate) fn port(&self) -> Option<u32> {
+        self.route.get().map(|route| route.lane.port())
+    }
+
+    /// The longest message it takes, in bytes.
+    pub(crate) fn max_message(&self) -> usize {
+        const USUAL: usize = 16 * 1024 * 1024;
+        self.peer().map_or(USUAL, |peer| peer.max_message())
+    }
+
+    /// Sends a message that has no answer.
+    pub(crate) fn tell(&self, message: Ready<'_>, patience: Patience) -> Result<(), SendError> {
+        if let Some(route) = self.route.get() {
+            return tell(&route.peer, &route.lane, message, patience);
+        }
+        let mut waiting = self.waiting();
+        match self.route.get() {
+            Some(route) => tell(&route.peer, &route.lane, message, patience),
+            None => waiting.push(message.into_encoded(), None),
+        }
+    }
+
+    /// Sends a message that is answered. It is in the actor's order when this returns.
+    pub(crate) fn ask(&self, message: Ready<'_>, patience: Patience) -> Result<Pending, SendError> {
+        if let Some(route) = self.route.get() {
+            return ask(&route.peer, &route.lane, message, patience);
+        }
+        let mut waiting = self.waiting();
+        match self.route.get() {
+            Some(route) => ask(&route.peer, &route.lane, message, patience),
+            None => {
+                let (sender, receiver) = oneshot::channel();
+                let done: Done = Box::new(move |outcome| drop(sender.send(outcome)));
+                waiting.push(message.into_encoded(), Some(done))?;
+                Ok(Pending::Queued(receiver))
+            }
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, message: Encoded, done: Option<Done>) -> Result<(), SendError> {
+        if let Some(reason) = &self.failed {
+            return Err(SendError::Gone(reason.clone()));
+        }
+        if self.messages.len() >= Remote::MAX_WAITING || self.bytes >= Remote::MAX_WAITING_BYTES {
+            return Err(SendError::Full);
+        }
+        self.bytes += message.len();
+        self.messages.push_back((message, done));
+        Ok(())
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        if let Some(Route { peer, lane }) = self.route.get() {
+            peer.forget(lane.port());
+        }
+    }
+}
+
+/// An answer under way.
+pub(crate) enum Pending {
+    /// Over the link; dropping it cancels.
+    Asked(Answer, NodeId),
+    /// Behind something that had to come first.
+    Queued(oneshot::Receiver<Result<Bytes, SendError>>),
+}
+
+impl Future for Pending {
+    type Output = Result<Bytes, SendError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Asked(answer, node) => {
+                Pin::new(answer).poll(cx).map_err(|error| SendError::from_ask(error, node))
+            }
+            // Dropped unanswered only with the target that held the queue.
+            Self::Queued(receiver) => {
+                Pin::new(receiver).poll(cx).map(|outcome| outcome.unwrap_or(Err(SendError::NoReply)))
+            }
+        }
+    }
+}
+
+fn tell(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -> Result<(), SendError> {
+    let send = |body| match patience {
+        Patience::None => lane.try_tell(body),
+        Patience::Bounded => lane.tell(body),
+    };
+    match message {
+        Ready::Plain(body) => send(body).map_err(|error| SendError::from_send(error, peer.node())),
+        Ready::Referring(encoded) => {
+            let mut sendable = encoded.for_link(peer).map_err(|_| SendError::Unreachable)?;
+            let (body, keep) = (Body::Own(sendable.body.clone()), std::mem::take(&mut sendable.keep));
+            let sent = if keep.is_empty() {
+                send(body)
+            } else {
+                // References to the receiver's own actors stay until it has taken them over, which its answer tells.
+                lane.ask_then(body, move |_| drop(keep))
+            };
+            sent.map_err(|error| SendError::from_send(error, peer.node()))?;
+            sendable.sent();
+            Ok(())
+        }
+    }
+}
+
+fn ask(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -> Result<Pending, SendError> {
+    match message {
+        Ready::Plain(body) => {
+            let asked = match patience {
+                Patience::None => lane.try_ask(body),
+                Patience::Bounded => lane.ask(body),
+            };
+            let answer = asked.map_err(|error| SendError::from_send(error, peer.node()))?;
+            Ok(Pending::Asked(answer, peer.node().clone()))
+        }
+        Ready::Referring(encoded) => {
+            let (sender, receiver) = oneshot::channel();
+            ask_then(peer, lane, encoded, Box::new(move |outcome| drop(sender.send(outcome))));
+            Ok(Pending::Queued(receiver))
+        }
+    }
+}
+
+fn ask_then(peer: &Arc<Peer>, lane: &Lane, message: Encoded, done: Done) {
+    let Ok(mut sendable) = message.for_link(peer) else { return done(Err(SendError::Unreachable)) };
+    let keep = std::mem::take(&mut sendable.keep);
+    let done = Arc::new(Mutex::new(Some(done)));
+    let finish = {
+        let (done, node) = (Arc::clone(&done), peer.node().clone());
+        move |outcome: Result<Bytes, AskError>| {
+            drop(keep);
+            if let Some(done) = take(&done) {
+                done(outcome.map_err(|error| SendError::from_ask(error, &node)));
+            }
+        }
+    };
+    match lane.ask_then(Body::Own(sendable.body.clone()), finish) {
+        Ok(()) => sendable.sent(),
+        Err(error) => {
+            if let Some(done) = take(&done) {
+                done(Err(SendError::from_send(error, peer.node())));
+            }
+        }
+    }
+}
+
+fn take(done: &Mutex<Option<Done>>) -> Option<Done> {
+    done.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn report_dead(peer: &Peer, sent: Result<(), SendError>) {
+    if let Err(error) = sent {
+        tracing::debug!(target: "flame::dead_letter", peer = %peer.node(), %error, "a message was not sent");
+    }
+}

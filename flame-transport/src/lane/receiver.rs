@@ -1,0 +1,358 @@
+//! The receiving end of a link: the ports that the peer may address, and the frames that arrive for them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use slab::Slab;
+
+use super::{
+    Limits, MAX_CUTS, MAX_QUESTIONS, Outcome, Window,
+    credit::{Account, cost},
+    inbox::{InboxQueue, KEEP},
+};
+use crate::wire::{
+    Malformed,
+    frame::{self, Frame, Kind, WHOLE},
+};
+
+/// Answers up to this long are copied out of the read buffer, so that one that is not fetched holds no more than itself.
+const COPY_ANSWER: usize = 4 * 1024;
+
+/// The queue of one port, shared with whoever takes from it.
+#[derive(Debug)]
+pub(crate) struct PortQueue {
+    state: Mutex<PortState>,
+    pub(crate) waker: futures_util::task::AtomicWaker,
+}
+
+#[derive(Debug)]
+pub(crate) struct PortState {
+    pub(crate) queue: InboxQueue,
+    account: Account,
+    /// The port's number, while it has it.
+    port: Option<u32>,
+}
+
+impl PortQueue {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, PortState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Credit to be sent to the peer.
+#[derive(Debug, Default)]
+pub(crate) struct Grant {
+    pub(crate) lane: Option<(u32, Window)>,
+    pub(crate) link: Option<Window>,
+}
+
+/// What arrived beside messages, for the sending end and for whoever watches.
+#[derive(Debug, Default)]
+pub(crate) struct Answered {
+    pub(crate) outcomes: Vec<(u32, Outcome)>,
+    /// Ports of the peer that are closed, and its words on it.
+    pub(crate) closed: Vec<(u32, Bytes)>,
+    /// Asks that came for a port that takes none any more.
+    pub(crate) refused: Vec<u32>,
+    /// Ports whose last reference the peer has given back.
+    pub(crate) released: Vec<u32>,
+    /// Questions that nobody waits for any more.
+    pub(crate) cancelled: Vec<u32>,
+    /// Tells that came for a port that takes none any more: its number and the body.
+    pub(crate) dead: Vec<(u32, Bytes)>,
+    /// Queues that were empty and are not any more, or have ended.
+    pub(crate) wake: Vec<Arc<PortQueue>>,
+    pub(crate) grants: Vec<Grant>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    limits: Limits,
+    ports: Slab<Port>,
+    account: Account,
+    cuts: HashMap<u32, BytesMut>,
+}
+
+#[derive(Debug)]
+struct Port {
+    queue: Arc<PortQueue>,
+    /// How often the port was named to the peer and not given back.
+    references: u64,
+    /// Its owner takes no more messages.
+    closed: bool,
+}
+
+/// Messages for one port that stand side by side in the read buffer.
+#[derive(Default)]
+struct Run {
+    port: u32,
+    end: usize,
+    amount: Window,
+}
+
+impl Receiver {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ports: Slab::new(),
+            account: Account::new(limits.link, limits.max_message),
+            cuts: HashMap::new(),
+        }
+    }
+
+    /// A new port with no references yet.
+    pub(crate) fn open(&mut self) -> (u32, Arc<PortQueue>) {
+        let entry = self.ports.vacant_entry();
+        // 4 billion ports of one link do not fit into memory.
+        let port = entry.key() as u32;
+        let state = PortState {
+            queue: InboxQueue::default(),
+            account: Account::new(self.limits.lane, self.limits.max_message),
+            port: Some(port),
+        };
+        let queue = Arc::new(PortQueue { state: Mutex::new(state), waker: Default::default() });
+        entry.insert(Port { queue: Arc::clone(&queue), references: 0, closed: false });
+        (port, queue)
+    }
+
+    /// Counts a reference to a port that is being sent to the peer; false if the port is gone.
+    pub(crate) fn export(&mut self, port: u32) -> bool {
+        let Some(port) = self.ports.get_mut(port as usize) else { return false };
+        port.references += 1;
+        true
+    }
+
+    /// Takes back references: the peer's that are gone, or own ones that were never sent. True if they were the last,
+    /// and the port with them.
+    pub(crate) fn release(&mut self, port: u32, count: u64, wake: &mut Vec<Arc<PortQueue>>) -> Result<bool, Malformed> {
+        const UNKNOWN: Malformed = Malformed("release: of more than was given");
+        let entry = self.ports.get_mut(port as usize).ok_or(UNKNOWN)?;
+        entry.references = entry.references.checked_sub(count).ok_or(UNKNOWN)?;
+        if entry.references > 0 {
+            return Ok(false);
+        }
+        let queue = self.ports.remove(port as usize).queue;
+        let mut state = queue.lock();
+        state.port = None;
+        state.queue.end();
+        drop(state);
+        wake.push(queue);
+        Ok(true)
+    }
+
+    /// The owner of a port takes no more messages. True if the peer has to be told.
+    pub(crate) fn close(&mut self, queue: &Arc<PortQueue>) -> Option<u32> {
+        let port = queue.lock().port?;
+        let entry = self.ports.get_mut(port as usize)?;
+        entry.closed = true;
+        if entry.references == 0 {
+            self.ports.remove(port as usize);
+            queue.lock().port = None;
+        }
+        Some(port)
+    }
+
+    /// How many ports the peer may address.
+    pub(crate) fn exported(&self) -> usize {
+        self.ports.iter().filter(|(_, port)| !port.closed).count()
+    }
+
+    /// Messages of a port have been handled, or given up.
+    pub(crate) fn handled(&mut self, queue: &PortQueue, amount: Window) -> Grant {
+        let mut state = queue.lock();
+        let lane = state.account.handled(amount);
+        Grant { lane: state.port.zip(lane), link: self.account.handled(amount) }
+    }
+
+    /// Takes every whole frame from `buf`.
+    pub(crate) fn absorb(&mut self, buf: &mut BytesMut, answered: &mut Answered) -> Result<(), Malformed> {
+        let mut run = Run::default();
+        let mut at = 0;
+        loop {
+            let rest = buf.get(at..).unwrap_or_default();
+            let Some(Frame { kind, body, len }) = frame::peek(rest, WHOLE)? else { break };
+            let body = body.len();
+            match kind {
+                Kind::Tell { port } | Kind::Ask { port, .. } if len < KEEP => {
+                    if run.port != port || run.amount.messages == 0 {
+                        self.deliver_run(buf, &mut run, answered)?;
+                        at = 0;
+                        run.port = port;
+                    }
+                    at += len;
+                    run.end = at;
+                    run.amount.messages += 1;
+                    run.amount.bytes += cost(body);
+                }
+                _ => {
+                    self.deliver_run(buf, &mut run, answered)?;
+                    at = 0;
+                    self.take_single(buf, kind, len, body, answered)?;
+                }
+            }
+        }
+        self.deliver_run(buf, &mut run, answered)
+    }
+
+    /// Everyone's queue ends: the link is lost.
+    pub(crate) fn abandon(&mut self) -> Vec<Arc<PortQueue>> {
+        self.cuts.clear();
+        self.ports
+            .drain()
+            .map(|port| {
+                let mut state = port.queue.lock();
+                state.port = None;
+                state.queue.end();
+                drop(state);
+                port.queue
+            })
+            .collect()
+    }
+
+    /// Moves a run of small messages, which stands at the head of `buf`, to its port.
+    fn deliver_run(&mut self, buf: &mut BytesMut, run: &mut Run, answered: &mut Answered) -> Result<(), Malformed> {
+        let Run { port, end, amount } = std::mem::take(run);
+        if amount.messages == 0 {
+            return Ok(());
+        }
+        let frames = buf.get(..end).unwrap_or_default();
+        match self.arrive(port, amount)? {
+            Some(queue) => {
+                if queue.lock().queue.copy(frames) {
+                    answered.wake.push(queue);
+                }
+            }
+            None => self.refuse(port, Bytes::copy_from_slice(frames), amount, answered),
+        }
+        buf.advance(end);
+        Ok(())
+    }
+
+    /// Takes one frame from the head of `buf` that is no small message.
+    fn take_single(
+        &mut self,
+        buf: &mut BytesMut,
+        kind: Kind,
+        len: usize,
+        body: usize,
+        answered: &mut Answered,
+    ) -> Result<(), Malformed> {
+        let take_body = |buf: &mut BytesMut| {
+            buf.advance(len - body);
+            if body <= COPY_ANSWER {
+                let bytes = Bytes::copy_from_slice(buf.get(..body).unwrap_or_default());
+                buf.advance(body);
+                bytes
+            } else {
+                buf.split_to(body).freeze()
+            }
+        };
+        match kind {
+            Kind::Tell { .. } | Kind::Ask { .. } => {
+                let frame = buf.split_to(len).freeze();
+                self.deliver_kept(kind, frame, body, answered)?;
+            }
+            Kind::Reply { question } => answered.outcomes.push((question, Outcome::Reply(take_body(buf)))),
+            Kind::Fail { question, failure } => {
+                answered.outcomes.push((question, Outcome::Fail(failure, take_body(buf))));
+            }
+            Kind::Closed { port } => answered.closed.push((port, take_body(buf))),
+            Kind::Release { port, count } => {
+                buf.advance(len);
+                if self.release(port, u64::from(count), &mut answered.wake)? {
+                    answered.released.push(port);
+                }
+            }
+            Kind::Cancel { question } => {
+                buf.advance(len);
+                if question as usize >= MAX_QUESTIONS {
+                    return Err(Malformed("cancel: of no question"));
+                }
+                answered.cancelled.push(question);
+            }
+            Kind::Cut { slot, last } => {
+                buf.advance(len - body);
+                self.join(slot, last, buf.get(..body).unwrap_or_default(), answered)?;
+                buf.advance(body);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a piece to a cut frame. The memory grows with what has arrived, never with what is announced.
+    fn join(&mut self, slot: u32, last: bool, piece: &[u8], answered: &mut Answered) -> Result<(), Malformed> {
+        // The head of the message and its reference table come on top of what the sender counts as the message.
+        let limit = self.limits.max_message + WHOLE;
+        if !self.cuts.contains_key(&slot) && self.cuts.len() >= MAX_CUTS {
+            return Err(Malformed("cut frame: too many at a time"));
+        }
+        let joined = self.cuts.entry(slot).or_default();
+        joined.extend_from_slice(piece);
+        if joined.len() > limit {
+            return Err(Malformed("cut frame: beyond the limit"));
+        }
+        if !last {
+            return Ok(());
+        }
+        let mut whole = self.cuts.remove(&slot).unwrap_or_default().freeze();
+        let Some(Frame { kind, body, len }) = frame::peek(&whole, limit)? else {
+            return Err(Malformed("cut frame: incomplete"));
+        };
+        if len != whole.len() {
+            return Err(Malformed("cut frame: longer than it says"));
+        }
+        let body = body.len();
+        match kind {
+            Kind::Tell { .. } | Kind::Ask { .. } => self.deliver_kept(kind, whole, body, answered)?,
+            Kind::Reply { question } => {
+                whole.advance(len - body);
+                answered.outcomes.push((question, Outcome::Reply(whole)));
+            }
+            Kind::Fail { question, failure } => {
+                whole.advance(len - body);
+                answered.outcomes.push((question, Outcome::Fail(failure, whole)));
+            }
+            _ => return Err(Malformed("cut frame: of a kind that is never long")),
+        }
+        Ok(())
+    }
+
+    fn deliver_kept(&mut self, kind: Kind, frame: Bytes, body: usize, answered: &mut Answered) -> Result<(), Malformed> {
+        let (Kind::Tell { port } | Kind::Ask { port, .. }) = kind else { return Ok(()) };
+        let amount = Window { messages: 1, bytes: cost(body) };
+        match self.arrive(port, amount)? {
+            Some(queue) => {
+                if queue.lock().queue.keep(frame) {
+                    answered.wake.push(queue);
+                }
+            }
+            None => self.refuse(port, frame, amount, answered),
+        }
+        Ok(())
+    }
+
+    /// Counts messages in; the queue that takes them, or `None` if the port takes none any more.
+    fn arrive(&mut self, port: u32, amount: Window) -> Result<Option<Arc<PortQueue>>, Malformed> {
+        self.account.arrived(amount)?;
+        // A port stays until the peer has given back all its references, so one that is not there was never named.
+        let entry = self.ports.get(port as usize).ok_or(Malformed("message: to no port"))?;
+        entry.queue.lock().account.arrived(amount)?;
+        Ok((!entry.closed).then(|| Arc::clone(&entry.queue)))
+    }
+
+    /// Answers asks to a closed port, and hands back the tells.
+    fn refuse(&mut self, port: u32, frames: Bytes, amount: Window, answered: &mut Answered) {
+        let mut frames = frame::Frames::new(frames);
+        while let Some((kind, body)) = frames.next() {
+            if let Kind::Ask { question, .. } = kind {
+                answered.refused.push(question);
+            }
+            answered.dead.push((port, Bytes::copy_from_slice(body)));
+        }
+        let Some(queue) = self.ports.get(port as usize).map(|entry| Arc::clone(&entry.queue)) else { return };
+        answered.grants.push(self.handled(&queue, amount));
+    }
+}

@@ -1,0 +1,372 @@
+//! The sending end of a link: lanes, their credit and what waits for it, and the questions that are not answered yet.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use slab::Slab;
+
+use super::{
+    Limits, MAX_QUESTIONS,
+    credit::{Credit, cost},
+    outbox::{Body, Outbox},
+};
+use crate::wire::{
+    Malformed,
+    frame::{Failure, Kind},
+};
+
+/// What a message does when its lane has no credit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// It is refused.
+    Now,
+    /// It waits, as long as the lane's backlog has room.
+    Backlog,
+    /// It waits: its caller waits too, and so bounds what can wait.
+    Wait,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The lane or the link has no credit.
+    Full,
+    /// The lane's backlog is full.
+    Overflow,
+    /// The port is closed; the peer's words on it.
+    Closed(Bytes),
+}
+
+/// The key of a lane on a link that is lost.
+const NO_LANE: usize = usize::MAX;
+
+/// How an ask ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Reply(Bytes),
+    Fail(Failure, Bytes),
+}
+
+/// The sending end of a link. `W` is who waits for an answer.
+#[derive(Debug)]
+pub(crate) struct Sender<W> {
+    limits: Limits,
+    outbox: Outbox,
+    lanes: Slab<Lane>,
+    by_port: HashMap<u32, usize>,
+    questions: Slab<Question<W>>,
+    credit: Credit,
+    /// Lanes that have credit of their own and wait for the link's.
+    starved: VecDeque<usize>,
+    ended: bool,
+    next_serial: u64,
+}
+
+/// A question that was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    number: u32,
+    serial: u64,
+}
+
+#[derive(Debug)]
+struct Lane {
+    port: u32,
+    /// How many handles this node holds; the peer's count of references is given back with each.
+    handles: usize,
+    credit: Credit,
+    waiting: VecDeque<Waiting>,
+    backlog: usize,
+    starved: bool,
+    closed: Option<Bytes>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    kind: Kind,
+    body: Bytes,
+    in_backlog: bool,
+}
+
+#[derive(Debug)]
+struct Question<W> {
+    lane: usize,
+    /// Tells this question from others that had or will have its number.
+    serial: u64,
+    /// `None` once nobody waits; the number stays taken until the peer has answered, or its late answer could be taken
+    /// for another's.
+    waiter: Option<W>,
+}
+
+impl<W> Sender<W> {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            outbox: Outbox::default(),
+            lanes: Slab::new(),
+            by_port: HashMap::new(),
+            questions: Slab::new(),
+            credit: Credit::new(limits.link),
+            starved: VecDeque::new(),
+            ended: false,
+            next_serial: 0,
+        }
+    }
+
+    /// A handle on the lane to a port of the peer; every one is given back by [`Sender::release`].
+    pub(crate) fn open(&mut self, port: u32) -> usize {
+        if self.ended {
+            return NO_LANE;
+        }
+        let key = *self.by_port.entry(port).or_insert_with(|| {
+            self.lanes.insert(Lane {
+                port,
+                handles: 0,
+                credit: Credit::new(self.limits.lane),
+                waiting: VecDeque::new(),
+                backlog: 0,
+                starved: false,
+                closed: None,
+            })
+        });
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.handles += 1;
+        }
+        key
+    }
+
+    /// Gives back a handle and the `references` that the peer counts for it, behind all that was sent before.
+    pub(crate) fn release(&mut self, key: usize, references: u32) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        lane.handles -= 1;
+        let kind = Kind::Release { port: lane.port, count: references };
+        if references == 0 {
+            // The main port is not counted.
+        } else if lane.waiting.is_empty() {
+            self.outbox.push(kind, Body::Copy(&[]));
+        } else {
+            lane.waiting.push_back(Waiting { kind, body: Bytes::new(), in_backlog: false });
+        }
+        self.forget_if_done(key);
+    }
+
+    /// Sends a message that has no answer.
+    #[inline]
+    pub(crate) fn tell(&mut self, key: usize, body: Body<'_>, room: Room) -> Result<(), Refused> {
+        let port = self.lane(key)?.port;
+        self.submit(key, Kind::Tell { port }, body, room)
+    }
+
+    /// Sends a message whose answer goes to `waiter`, which comes back if the message is refused.
+    #[inline]
+    pub(crate) fn ask(&mut self, key: usize, body: Body<'_>, waiter: W, room: Room) -> Result<Asked, (Refused, W)> {
+        let port = match self.lane(key) {
+            Ok(lane) => lane.port,
+            Err(refused) => return Err((refused, waiter)),
+        };
+        if self.questions.len() >= MAX_QUESTIONS {
+            return Err((Refused::Full, waiter));
+        }
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        let slot = self.questions.insert(Question { lane: key, serial, waiter: None });
+        // The table holds at most `MAX_QUESTIONS`, so its keys fit.
+        let number = slot as u32;
+        if let Err(refused) = self.submit(key, Kind::Ask { port, question: number }, body, room) {
+            self.questions.try_remove(slot);
+            return Err((refused, waiter));
+        }
+        if let Some(question) = self.questions.get_mut(slot) {
+            question.waiter = Some(waiter);
+        }
+        Ok(Asked { number, serial })
+    }
+
+    /// Nobody waits for the answer any more. A message that still waits for credit is never sent.
+    pub(crate) fn cancel(&mut self, asked: Asked) -> Option<W> {
+        let slot = asked.number as usize;
+        let entry = self.questions.get_mut(slot).filter(|entry| entry.serial == asked.serial)?;
+        let waiter = entry.waiter.take()?;
+        if self.withdraw(asked) {
+            self.questions.try_remove(slot);
+        } else {
+            self.outbox.push(Kind::Cancel { question: asked.number }, Body::Copy(&[]));
+        }
+        Some(waiter)
+    }
+
+    /// The answer is not wanted any more, and its waiter hears how it ends. One whose message is never sent comes back.
+    pub(crate) fn interrupt(&mut self, asked: Asked) -> Option<W> {
+        let slot = asked.number as usize;
+        let entry = self.questions.get(slot)?;
+        if entry.serial != asked.serial || entry.waiter.is_none() {
+            return None;
+        }
+        if self.withdraw(asked) {
+            return self.questions.try_remove(slot)?.waiter;
+        }
+        self.outbox.push(Kind::Cancel { question: asked.number }, Body::Copy(&[]));
+        None
+    }
+
+    /// Takes back a message that waits for credit; false if it has left.
+    fn withdraw(&mut self, asked: Asked) -> bool {
+        let Some(question) = self.questions.get(asked.number as usize) else { return false };
+        let Some(lane) = self.lanes.get_mut(question.lane) else { return false };
+        let is_it = |w: &Waiting| matches!(w.kind, Kind::Ask { question, .. } if question == asked.number);
+        lane.waiting.iter().position(is_it).and_then(|at| lane.waiting.remove(at)).is_some()
+    }
+
+    /// An answer has come: who waits for it, if anyone still does, and what is known of a closed port.
+    pub(crate) fn answered(&mut self, question: u32) -> Result<(Option<W>, Option<Bytes>), Malformed> {
+        let question = self.questions.try_remove(question as usize).ok_or(Malformed("answer: nobody asked"))?;
+        let closed = self.lanes.get(question.lane).and_then(|lane| lane.closed.clone());
+        Ok((question.waiter, closed))
+    }
+
+    /// Queues an answer or a notice to the peer, which need no credit.
+    pub(crate) fn push(&mut self, kind: Kind, body: Body<'_>) {
+        self.outbox.push(kind, body);
+    }
+
+    /// Queues answers that stand whole in `frames`.
+    pub(crate) fn append(&mut self, frames: &BytesMut) {
+        self.outbox.append(frames);
+    }
+
+    /// The owner of a port has handled what was sent there.
+    pub(crate) fn credit(&mut self, port: u32, messages: u64, bytes: u64) -> Result<(), Malformed> {
+        // A grant may cross the last release of its port.
+        let Some(&key) = self.by_port.get(&port) else { return Ok(()) };
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.credit.refund(messages, bytes)?;
+            self.pump(key);
+        }
+        Ok(())
+    }
+
+    /// The peer has handled what was sent over the link.
+    pub(crate) fn window(&mut self, messages: u64, bytes: u64) -> Result<(), Malformed> {
+        self.credit.refund(messages, bytes)?;
+        while self.credit.has_room()
+            && let Some(key) = self.starved.pop_front()
+        {
+            if let Some(lane) = self.lanes.get_mut(key) {
+                lane.starved = false;
+                self.pump(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// A port takes no more messages: what waits for credit on its lane will never be sent. Returns the waiters of the
+    /// asks among them and how many tells are lost.
+    pub(crate) fn closed(&mut self, port: u32, reason: Bytes) -> (Vec<W>, usize) {
+        let Some(&key) = self.by_port.get(&port) else { return (Vec::new(), 0) };
+        let Some(lane) = self.lanes.get_mut(key) else { return (Vec::new(), 0) };
+        lane.closed = Some(reason);
+        lane.backlog = 0;
+        let (mut waiters, mut tells) = (Vec::new(), 0);
+        for waiting in std::mem::take(&mut lane.waiting) {
+            match waiting.kind {
+                Kind::Ask { question, .. } => {
+                    waiters.extend(self.questions.try_remove(question as usize).and_then(|q| q.waiter));
+                }
+                Kind::Release { .. } => self.outbox.push(waiting.kind, Body::Copy(&[])),
+                _ => tells += 1,
+            }
+        }
+        self.forget_if_done(key);
+        (waiters, tells)
+    }
+
+    /// Everyone who still waits for an answer: the link is lost.
+    pub(crate) fn abandon(&mut self) -> Vec<W> {
+        self.ended = true;
+        let waiters = self.questions.drain().filter_map(|question| question.waiter).collect();
+        self.lanes.clear();
+        self.by_port.clear();
+        self.outbox = Outbox::default();
+        waiters
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Moves what is to be written next into `chunks`; false if that is nothing.
+    pub(crate) fn take_output(&mut self, chunks: &mut Vec<Bytes>) -> bool {
+        self.outbox.take(chunks)
+    }
+
+    fn lane(&self, key: usize) -> Result<&Lane, Refused> {
+        let lane = self.lanes.get(key).ok_or_else(|| Refused::Closed(Bytes::new()))?;
+        lane.closed.as_ref().map_or(Ok(lane), |reason| Err(Refused::Closed(reason.clone())))
+    }
+
+    #[inline]
+    fn submit(&mut self, key: usize, kind: Kind, body: Body<'_>, room: Room) -> Result<(), Refused> {
+        let Some(lane) = self.lanes.get_mut(key) else { return Err(Refused::Closed(Bytes::new())) };
+        if lane.waiting.is_empty() && lane.credit.has_room() && self.credit.has_room() {
+            let cost = cost(body.len());
+            lane.credit.charge(cost);
+            self.credit.charge(cost);
+            self.outbox.push(kind, body);
+            return Ok(());
+        }
+        let in_backlog = match room {
+            Room::Now => return Err(Refused::Full),
+            // Like credit itself, the backlog takes a message while anything of it is free.
+            Room::Backlog if lane.backlog >= self.limits.backlog => return Err(Refused::Overflow),
+            Room::Backlog => true,
+            Room::Wait => false,
+        };
+        if in_backlog {
+            lane.backlog += cost(body.len()) as usize;
+        }
+        lane.waiting.push_back(Waiting { kind, body: body.into_bytes(), in_backlog });
+        self.starve(key);
+        Ok(())
+    }
+
+    /// Sends what waits on a lane as far as the credit goes.
+    fn pump(&mut self, key: usize) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        while let Some(next) = lane.waiting.front() {
+            let needs_credit = !matches!(next.kind, Kind::Release { .. });
+            if needs_credit && !(lane.credit.has_room() && self.credit.has_room()) {
+                break;
+            }
+            let Some(Waiting { kind, body, in_backlog }) = lane.waiting.pop_front() else { break };
+            let cost = cost(body.len());
+            if needs_credit {
+                lane.credit.charge(cost);
+                self.credit.charge(cost);
+            }
+            if in_backlog {
+                lane.backlog -= cost as usize;
+            }
+            self.outbox.push(kind, Body::Own(body));
+        }
+        self.starve(key);
+    }
+
+    /// Puts a lane in line for the link's credit, if that is all it waits for.
+    fn starve(&mut self, key: usize) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if !lane.starved && !lane.waiting.is_empty() && lane.credit.has_room() && !self.credit.has_room() {
+            lane.starved = true;
+            self.starved.push_back(key);
+        }
+    }
+
+    /// A lane lives until its port is closed *and* nobody holds it: forgotten earlier, its credit would start anew
+    /// while the peer still counts what is under way.
+    fn forget_if_done(&mut self, key: usize) {
+        let Some(lane) = self.lanes.get(key) else { return };
+        if lane.handles == 0 && lane.closed.is_some() && lane.waiting.is_empty() {
+            self.by_port.remove(&lane.port);
+            self.lanes.remove(key);
+        }
+    }
+}

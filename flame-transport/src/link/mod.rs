@@ -1,0 +1,220 @@
+//! The link: the one authenticated connection between two nodes, with its lanes on top.
+//!
+//! Two streams carry everything: *control* (pings, credit, signals; small, urgent, never behind a message) and *data*
+//! (all lanes). The reader never stops reading: what may arrive is bounded by credit, so a slow actor holds back its
+//! own senders and nobody else.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `drive` | the tasks that move bytes, and the end of a link |
+//! | `lease` | pings, and the time that each side grants the other |
+//! | `outgoing` | [`Lane`]: sending to a port of the peer |
+//! | `incoming` | [`Inbox`]: taking what the peer sent to a port |
+//! | `answers` | answering what was asked |
+
+mod answers;
+mod drive;
+mod incoming;
+mod lease;
+mod outgoing;
+mod shared;
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+
+pub use answers::{Answers, Owed};
+pub use incoming::{Inbox, Message, Question};
+pub use outgoing::{Answer, AskError, Lane, SendError};
+
+use crate::{Joined, NodeId, lane::Window};
+use shared::Shared;
+
+/// The number of the port that both sides of a link have from the start.
+pub const MAIN_PORT: u32 = 0;
+
+/// What the layer above hears of a link.
+///
+/// All of it is called on the network thread, which must not be held up: implementations queue and return.
+pub trait Service: Send + Sync + 'static {
+    /// The peer sent a notice with [`Link::signal`].
+    fn signal(&self, body: &[u8]);
+
+    /// A message came to a port whose owner takes no more. Asks among them have been answered.
+    fn dead_letter(&self, port: u32, body: Bytes);
+
+    /// An answer came that nobody waits for any more.
+    fn unclaimed(&self, body: Bytes);
+
+    /// The link is lost. Called once, after everything else.
+    fn lost(&self, reason: &LinkLost);
+}
+
+/// Why a link ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkLost {
+    /// The peer closed it and said why.
+    #[error("closed by the peer: {reason}")]
+    ClosedByPeer {
+        /// The peer's words.
+        reason: String,
+    },
+    /// This node closed it.
+    #[error("closed: {reason}")]
+    Closed {
+        /// What was given to [`Link::close`] or [`Link::abort`].
+        reason: String,
+    },
+    /// Nothing was heard of the peer for the idle timeout of the link.
+    #[error("nothing heard of the peer for too long")]
+    TimedOut,
+    /// No ping was answered within the lease: the peer may by now have replaced this node, whose work must stop.
+    #[error("the lease ran out: no ping was answered in time")]
+    LeaseExpired,
+    /// The peer sent what no correct node sends.
+    #[error("the peer broke the protocol: {detail}")]
+    Protocol {
+        /// What it was.
+        detail: String,
+    },
+    /// The connection broke.
+    #[error("the connection broke: {detail}")]
+    Broken {
+        /// The transport's words.
+        detail: String,
+    },
+}
+
+/// A link to another node. Clones share it; it lives until it is closed or lost, not until its clones are dropped.
+#[derive(Clone)]
+pub struct Link {
+    shared: Arc<Shared>,
+}
+
+impl Link {
+    /// Sets up the link of two nodes that have joined, and the inbox of its [`MAIN_PORT`].
+    ///
+    /// Its tasks run on `runtime`, which should be one thread that runs nothing else.
+    pub fn start(joined: Joined, service: Arc<dyn Service>, runtime: &tokio::runtime::Handle) -> (Self, Inbox) {
+        let shared = Arc::new(Shared::new(&joined, service));
+        let link = Self { shared };
+        let inbox = link.open_port();
+        // The peer may address the main port without ever having been given it.
+        link.export(inbox.port());
+        runtime.spawn(drive::run(Arc::clone(&link.shared), joined));
+        (link, inbox)
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn local(&self) -> &NodeId {
+        &self.shared.local
+    }
+
+    /// The node at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &NodeId {
+        &self.shared.peer
+    }
+
+    /// The longest message that may be sent, in bytes.
+    #[must_use]
+    pub fn max_message(&self) -> usize {
+        self.shared.limits.max_message
+    }
+
+    /// A lane to a port of the peer: to [`MAIN_PORT`], or to one that the peer has named in a message. Each time that
+    /// it was named is one reference, taken over by one lane.
+    #[must_use]
+    pub fn lane(&self, port: u32) -> Lane {
+        Lane::open(Arc::clone(&self.shared), port)
+    }
+
+    /// A new port of this node, which the peer can address once it was [exported](Link::export).
+    #[must_use]
+    pub fn open_port(&self) -> Inbox {
+        Inbox::open(Arc::clone(&self.shared))
+    }
+
+    /// Counts a reference to one of this node's ports, to be sent to the peer; false if the port is gone.
+    #[must_use]
+    pub fn export(&self, port: u32) -> bool {
+        self.shared.receiver().export(port)
+    }
+
+    /// Takes back a reference that was counted and not sent.
+    pub fn unexport(&self, port: u32) {
+        self.shared.unexport(port);
+    }
+
+    /// How many ports of this node the peer may address, the main port among them.
+    #[must_use]
+    pub fn exported(&self) -> usize {
+        self.shared.receiver().exported()
+    }
+
+    /// A writer of answers to what the peer asked.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        Answers::new(Arc::clone(&self.shared))
+    }
+
+    /// Sends a notice that overtakes all messages. At most 16,000 bytes; a longer one, or one on a lost link, is not
+    /// sent, and the answer is false.
+    pub fn signal(&self, body: &[u8]) -> bool {
+        self.shared.signal(body)
+    }
+
+    /// Ends the link once all that was sent has been delivered, at most two seconds later. The peer hears `reason`.
+    pub fn close(&self, reason: &str) {
+        self.shared.close(reason, true);
+    }
+
+    /// Ends the link at once.
+    pub fn abort(&self, reason: &str) {
+        self.shared.close(reason, false);
+    }
+
+    /// Why the link ended, if it has.
+    #[must_use]
+    pub fn lost(&self) -> Option<LinkLost> {
+        self.shared.lost.borrow().clone()
+    }
+
+    /// Waits for the end of the link.
+    ///
+    /// Cancel safe.
+    pub async fn ended(&self) -> LinkLost {
+        let mut lost = self.shared.lost.subscribe();
+        let ended = lost.wait_for(Option::is_some).await.map(|reason| reason.clone());
+        // The sender lives in `shared`, as long as this link.
+        ended.ok().flatten().unwrap_or(LinkLost::TimedOut)
+    }
+
+    /// When the peer was last heard of by the link's own ping.
+    #[must_use]
+    pub fn last_heard(&self) -> Instant {
+        self.shared.pulse.last_heard()
+    }
+
+    /// The windows of a lane and of the link.
+    #[must_use]
+    pub fn windows(&self) -> (Window, Window) {
+        (self.shared.limits.lane, self.shared.limits.link)
+    }
+}
+
+impl PartialEq for Link {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for Link {}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("local", &self.shared.local).field("peer", &self.shared.peer).finish()
+    }
+}

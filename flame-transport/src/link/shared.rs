@@ -1,0 +1,333 @@
+//! What the tasks of a link, its lanes and its inboxes share.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Waker,
+};
+
+use bytes::BytesMut;
+use futures_util::task::AtomicWaker;
+use tokio::sync::{oneshot, watch};
+
+use super::{AskError, LinkLost, Service, lease::Pulse};
+use crate::{
+    Joined, NodeId,
+    lane::{Answered, Body, Grant, Limits, Outcome, PortQueue, Receiver, Sender, Window},
+    wire::{
+        Malformed,
+        control::{self, Control},
+        frame::{Failure, Kind},
+    },
+};
+use bytes::Bytes;
+
+/// A control buffer this large is not being read by the peer.
+const CONTROL_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Who waits for an answer.
+pub(super) enum Waiter {
+    /// A future.
+    Future(oneshot::Sender<Result<Bytes, AskError>>),
+    /// Someone who is to be called, on the network thread.
+    Callback(Box<dyn FnOnce(Result<Bytes, AskError>) + Send>),
+}
+
+impl Waiter {
+    /// Hands over the outcome; an answer comes back if nobody waits any more.
+    pub(super) fn wake(self, outcome: Result<Bytes, AskError>) -> Option<Bytes> {
+        match self {
+            Self::Future(sender) => sender.send(outcome).err()?.ok(),
+            Self::Callback(callback) => {
+                callback(outcome);
+                None
+            }
+        }
+    }
+}
+
+pub(super) struct Shared {
+    pub(super) local: NodeId,
+    pub(super) peer: NodeId,
+    pub(super) limits: Limits,
+    pub(super) service: Arc<dyn Service>,
+    pub(super) lost: watch::Sender<Option<LinkLost>>,
+    pub(super) pulse: Pulse,
+    sender: Mutex<Outgoing<Sender<Waiter>>>,
+    sender_waker: AtomicWaker,
+    receiver: Mutex<Receiver>,
+    control: Mutex<Outgoing<BytesMut>>,
+    control_waker: AtomicWaker,
+    cancels: Mutex<HashMap<u32, Cancel>>,
+    /// The size of `cancels`, so that answering need not lock it while it is empty.
+    cancel_count: AtomicUsize,
+    closing: watch::Sender<Option<Closing>>,
+}
+
+/// How this node wants the link to end.
+#[derive(Debug, Clone)]
+pub(super) struct Closing {
+    pub(super) reason: String,
+    pub(super) flush: bool,
+}
+
+/// State that fills a stream; its writer sleeps while there is nothing to write.
+struct Outgoing<T> {
+    state: T,
+    asleep: bool,
+}
+
+enum Cancel {
+    /// Nobody waits for the answer any more.
+    Cancelled,
+    /// Wants to hear of it.
+    Watched(Waker),
+}
+
+impl Shared {
+    pub(super) fn new(joined: &Joined, service: Arc<dyn Service>) -> Self {
+        let limits = joined.config.limits();
+        Self {
+            local: joined.local.clone(),
+            peer: joined.peer.clone(),
+            limits,
+            service,
+            lost: watch::Sender::new(None),
+            pulse: Pulse::new(),
+            sender: Mutex::new(Outgoing { state: Sender::new(limits), asleep: false }),
+            sender_waker: AtomicWaker::new(),
+            receiver: Mutex::new(Receiver::new(limits)),
+            control: Mutex::new(Outgoing { state: BytesMut::new(), asleep: false }),
+            control_waker: AtomicWaker::new(),
+            cancels: Mutex::new(HashMap::new()),
+            cancel_count: AtomicUsize::new(0),
+            closing: watch::Sender::new(None),
+        }
+    }
+
+    /// Works on the sending end, and wakes the writer if there is something for it now.
+    #[inline]
+    pub(super) fn sender<R>(&self, work: impl FnOnce(&mut Sender<Waiter>) -> R) -> R {
+        let mut outgoing = lock(&self.sender);
+        let result = work(&mut outgoing.state);
+        let wake = outgoing.asleep && outgoing.state.has_output();
+        if wake {
+            outgoing.asleep = false;
+        }
+        drop(outgoing);
+        if wake {
+            self.sender_waker.wake();
+        }
+        result
+    }
+
+    /// Moves what is to be written to the data stream into `chunks`; false, and the writer asleep, if that is nothing.
+    pub(super) fn poll_data(&self, waker: &Waker, chunks: &mut Vec<Bytes>) -> bool {
+        self.sender_waker.register(waker);
+        let mut outgoing = lock(&self.sender);
+        let some = outgoing.state.take_output(chunks);
+        outgoing.asleep = !some;
+        some
+    }
+
+    /// The same for the control stream.
+    pub(super) fn poll_control(&self, waker: &Waker, bytes: &mut BytesMut) -> bool {
+        self.control_waker.register(waker);
+        let mut outgoing = lock(&self.control);
+        std::mem::swap(&mut outgoing.state, bytes);
+        outgoing.asleep = bytes.is_empty();
+        !bytes.is_empty()
+    }
+
+    pub(super) fn control(&self, frame: Control<'_>) -> bool {
+        let mut outgoing = lock(&self.control);
+        if outgoing.state.len() > CONTROL_LIMIT {
+            drop(outgoing);
+            self.close("the peer does not read its control stream", false);
+            return false;
+        }
+        control::put(&mut outgoing.state, frame);
+        let wake = std::mem::take(&mut outgoing.asleep);
+        drop(outgoing);
+        if wake {
+            self.control_waker.wake();
+        }
+        true
+    }
+
+    pub(super) fn receiver(&self) -> MutexGuard<'_, Receiver> {
+        lock(&self.receiver)
+    }
+
+    pub(super) fn signal(&self, body: &[u8]) -> bool {
+        const MAX: usize = 16_000;
+        body.len() <= MAX && self.lost.borrow().is_none() && self.control(Control::Signal(body))
+    }
+
+    pub(super) fn close(&self, reason: &str, flush: bool) {
+        self.closing.send_if_modified(|closing| {
+            let first = closing.is_none();
+            // Ending at once overrides ending when all is sent.
+            let change = first || !flush;
+            if change {
+                let reason = closing.take().map_or_else(|| reason.to_owned(), |closing| closing.reason);
+                *closing = Some(Closing { reason, flush });
+            }
+            change
+        });
+    }
+
+    /// Waits until this node wants the link to end in the given way.
+    pub(super) async fn closing(&self, flush: bool) -> String {
+        let mut closing = self.closing.subscribe();
+        let wanted = closing.wait_for(|closing| closing.as_ref().is_some_and(|c| c.flush == flush)).await;
+        wanted.ok().and_then(|closing| closing.as_ref().map(|c| c.reason.clone())).unwrap_or_default()
+    }
+
+    pub(super) fn unexport(&self, port: u32) {
+        let mut wake = Vec::new();
+        // An error would say that it was not counted, and so that the link is lost.
+        let _ = self.receiver().release(port, 1, &mut wake);
+        wake.iter().for_each(|queue| queue.waker.wake());
+    }
+
+    pub(super) fn handled(&self, queue: &PortQueue, amount: Window) {
+        let grant = self.receiver().handled(queue, amount);
+        self.grant(grant);
+    }
+
+    /// Carries out what the receiving end took from the stream.
+    pub(super) fn apply(&self, answered: &mut Answered) -> Result<(), Malformed> {
+        for queue in answered.wake.drain(..) {
+            queue.waker.wake();
+        }
+        let mut done = Vec::with_capacity(answered.outcomes.len());
+        let mut unclaimed = Vec::new();
+        let mut lost_tells = 0;
+        if !(answered.outcomes.is_empty() && answered.closed.is_empty() && answered.refused.is_empty() && answered.released.is_empty()) {
+            self.sender(|sender| {
+                for (question, outcome) in answered.outcomes.drain(..) {
+                    let (waiter, closed) = sender.answered(question)?;
+                    match (waiter, outcome) {
+                        (Some(waiter), outcome) => done.push((waiter, outcome_of(outcome, closed))),
+                        (None, Outcome::Reply(body)) => unclaimed.push(body),
+                        (None, Outcome::Fail(..)) => {}
+                    }
+                }
+                for (port, reason) in &answered.closed {
+                    let (waiters, tells) = sender.closed(*port, reason.clone());
+                    lost_tells += tells;
+                    done.extend(
+                        waiters.into_iter().map(|w| (w, Err(AskError::Closed { reason: reason.clone() }))),
+                    );
+                }
+                for question in answered.refused.drain(..) {
+                    sender.push(Kind::Fail { question, failure: Failure::Closed }, Body::Copy(&[]));
+                }
+                for &port in &answered.released {
+                    sender.push(Kind::Closed { port }, Body::Copy(&[]));
+                }
+                Ok(())
+            })?;
+        }
+        unclaimed.extend(done.into_iter().filter_map(|(waiter, outcome)| waiter.wake(outcome)));
+        unclaimed.into_iter().for_each(|body| self.service.unclaimed(body));
+        if lost_tells > 0 {
+            tracing::debug!(peer = %self.peer, messages = lost_tells, "messages to a closed port were not sent");
+        }
+        answered.closed.clear();
+        answered.released.clear();
+        answered.dead.drain(..).for_each(|(port, body)| self.service.dead_letter(port, body));
+        answered.cancelled.drain(..).for_each(|question| self.cancelled(question));
+        answered.grants.drain(..).for_each(|grant| self.grant(grant));
+        Ok(())
+    }
+
+    /// Everyone who holds on to the link hears of its end.
+    pub(super) fn fail(&self, reason: &LinkLost) {
+        let first = self.lost.send_if_modified(|lost| lost.is_none() && lost.replace(reason.clone()).is_none());
+        if !first {
+            return;
+        }
+        let waiters = self.sender(Sender::abandon);
+        for waiter in waiters {
+            let _ = waiter.wake(Err(AskError::Lost(reason.clone())));
+        }
+        let queues = self.receiver().abandon();
+        for queue in queues {
+            queue.waker.wake();
+        }
+        let cancels = std::mem::take(&mut *lock(&self.cancels));
+        for cancel in cancels.into_values() {
+            if let Cancel::Watched(waker) = cancel {
+                waker.wake();
+            }
+        }
+        self.service.lost(reason);
+    }
+
+    /// Whether the asker of a question has gone; else `waker` is woken when it goes.
+    pub(super) fn poll_cancelled(&self, question: u32, waker: &Waker) -> bool {
+        let mut cancels = lock(&self.cancels);
+        if self.lost.borrow().is_some() {
+            return true;
+        }
+        let cancelled = matches!(cancels.get(&question), Some(Cancel::Cancelled));
+        if !cancelled {
+            cancels.insert(question, Cancel::Watched(waker.clone()));
+            self.cancel_count.store(cancels.len(), Ordering::Release);
+        }
+        cancelled
+    }
+
+    /// Whether the asker of a question has gone.
+    pub(super) fn is_cancelled(&self, question: u32) -> bool {
+        self.cancel_count.load(Ordering::Acquire) > 0
+            && matches!(lock(&self.cancels).get(&question), Some(Cancel::Cancelled))
+    }
+
+    /// A question is about to be answered, and its number free for another.
+    pub(super) fn settle(&self, question: u32) {
+        if self.cancel_count.load(Ordering::Acquire) > 0 {
+            let mut cancels = lock(&self.cancels);
+            cancels.remove(&question);
+            self.cancel_count.store(cancels.len(), Ordering::Release);
+        }
+    }
+
+    fn cancelled(&self, question: u32) {
+        let mut cancels = lock(&self.cancels);
+        let before = cancels.insert(question, Cancel::Cancelled);
+        self.cancel_count.store(cancels.len(), Ordering::Release);
+        drop(cancels);
+        if let Some(Cancel::Watched(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    fn grant(&self, grant: Grant) {
+        if let Some((port, Window { messages, bytes })) = grant.lane {
+            self.control(Control::Credit { port, messages, bytes });
+        }
+        if let Some(Window { messages, bytes }) = grant.link {
+            self.control(Control::Window { messages, bytes });
+        }
+    }
+}
+
+fn outcome_of(outcome: Outcome, closed: Option<Bytes>) -> Result<Bytes, AskError> {
+    match outcome {
+        Outcome::Reply(body) => Ok(body),
+        Outcome::Fail(Failure::Refused, body) => Err(AskError::Refused { body }),
+        Outcome::Fail(Failure::Closed, _) => Err(AskError::Closed { reason: closed.unwrap_or_default() }),
+        Outcome::Fail(Failure::Dropped, _) => Err(AskError::Dropped),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // User code never runs under these locks, so a poisoned one still holds sound state.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
