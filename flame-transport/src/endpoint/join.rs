@@ -97,7 +97,6 @@ pub enum JoinError {
         /// The address that was dialled.
         address: SocketAddr,
         /// What the system said.
-        #[source]
         cause: io::Error,
     },
     /// The parent did not answer in the invitation's time: it is gone, its address is wrong, or UDP does not get through.
@@ -136,7 +135,7 @@ pub enum JoinError {
     },
     /// The parent refused this node, and said why.
     #[error("the parent refused this node: {0}")]
-    Refused(#[source] Refusal),
+    Refused(Refusal),
 }
 
 /// How an attempt missed.

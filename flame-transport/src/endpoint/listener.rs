@@ -278,7 +278,6 @@ pub enum BindError {
         /// The address that was asked for.
         address: SocketAddr,
         /// What the system said.
-        #[source]
         cause: io::Error,
     },
 }

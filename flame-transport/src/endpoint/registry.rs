@@ -5,7 +5,10 @@ use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
 use super::Refusal;
-use crate::{NodeId, identity::Fingerprint};
+use crate::{
+    NodeId,
+    identity::{AFTER, Fingerprint},
+};
 
 /// The invitations of one listener, and what became of them.
 ///
@@ -112,8 +115,8 @@ impl Registry {
     }
 }
 
-/// Longer than a certificate outlives its invitation.
-const KEEP: Duration = Duration::from_secs(3 * 60);
+/// Longer than a certificate outlives its invitation, by more than two clocks drift apart meanwhile.
+const KEEP: Duration = AFTER.saturating_add(Duration::from_secs(60));
 
 #[cfg(test)]
 mod tests {

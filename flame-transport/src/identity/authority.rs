@@ -22,7 +22,7 @@ const BEFORE: Duration = Duration::from_secs(5 * 60);
 
 /// How far a certificate outlives the time that was asked for, so that a runner that comes late is told that its
 /// invitation has expired, and is not just cut off by TLS.
-pub(super) const AFTER: Duration = Duration::from_secs(2 * 60);
+pub(crate) const AFTER: Duration = Duration::from_secs(2 * 60);
 
 /// A parent's certificate authority (P-256), made at random and kept in memory only.
 ///
@@ -126,13 +126,13 @@ impl fmt::Debug for Authority {
 pub enum IdentityError {
     /// A key or a certificate could not be made: this machine gives no randomness.
     #[error("cannot make a certificate: {0}")]
-    Issue(#[source] Box<dyn Error + Send + Sync>),
+    Issue(Box<dyn Error + Send + Sync>),
     /// A certificate was asked for longer than 30 days: ask for about as long as a runner may take to boot.
     #[error("a runner's certificate cannot be valid for {0:?}: at most 30 days")]
     Validity(Duration),
     /// The credentials are no certificate and key that fit together: they were damaged on their way here.
     #[error("the credentials cannot be used: {0}")]
-    Credentials(#[source] Box<dyn Error + Send + Sync>),
+    Credentials(Box<dyn Error + Send + Sync>),
 }
 
 impl IdentityError {

@@ -12,6 +12,6 @@ mod tls;
 pub use authority::{Authority, IdentityError};
 pub use credentials::Credentials;
 
-pub(crate) use authority::MAX_VALID_FOR;
+pub(crate) use authority::{AFTER, MAX_VALID_FOR};
 pub(crate) use name::{Fingerprint, RunnerName, fingerprint};
 pub(crate) use tls::{dialer, listener};

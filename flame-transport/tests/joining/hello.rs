@@ -124,7 +124,7 @@ async fn a_hello_cut_anywhere_never_joins() {
 
 #[tokio::test]
 async fn a_handshake_that_is_never_finished_is_ended_and_delays_nobody() {
-    let listener = listen_with(LinkConfig::default().with_handshake_timeout(Duration::from_millis(1500)));
+    let listener = listen_with(LinkConfig::default().with_handshake_timeout(Duration::from_secs(3)));
     let invitation = listener.invite("r", MINUTE).unwrap();
     let whole = Hello::of(&invitation).to_bytes();
     let mut stuck = vec![dial_in(&invitation).await];

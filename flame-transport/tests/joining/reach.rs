@@ -2,7 +2,10 @@
 
 use std::{
     net::{SocketAddr, UdpSocket},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -62,9 +65,17 @@ async fn where_no_address_can_ever_do_the_error_comes_at_once() {
     assert!(matches!(error, JoinError::Socket { .. }), "{error:?}");
 }
 
-/// An address of this machine where nobody listens.
+/// An address of this machine where nobody listens. Its port is below those that systems give to whoever asks for any, or
+/// another test would soon have it.
 fn closed_port() -> SocketAddr {
-    UdpSocket::bind(anywhere()).unwrap().local_addr().unwrap()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let spread = u16::try_from(std::process::id() % 100).unwrap() * 100;
+    loop {
+        let address = (anywhere().ip(), 20_000 + spread + NEXT.fetch_add(1, Relaxed)).into();
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Carries datagrams between whoever sends to `at` and `to`, until the test process ends.
