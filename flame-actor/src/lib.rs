@@ -1,1 +1,3 @@
 //! Actors over nodes.
+
+pub mod pool;
