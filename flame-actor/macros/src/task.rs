@@ -1,0 +1,262 @@
+//! `#[task]` on a function.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{
+    Attribute, Error, GenericArgument, GenericParam, Ident, ItemFn, Result, Token,
+    parse::{ParseStream, Parser},
+    punctuated::Punctuated,
+};
+
+use crate::{
+    cfgs,
+    signature::{Argument, Signature},
+};
+
+pub(crate) fn expand(list: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let function: ItemFn = syn::parse2(item).map_err(|_| {
+        Error::new(Span::call_site(), "`#[task]` goes on a free `fn` or `async fn` with a body")
+    })?;
+    let signature = Signature::of(&function)?;
+    let instances = instances(list, &function, &signature)?;
+    Ok(Task { function: &function, signature, cfgs: cfgs(&function.attrs) }.expand(&instances))
+}
+
+struct Task<'a> {
+    function: &'a ItemFn,
+    signature: Signature,
+    cfgs: Vec<&'a Attribute>,
+}
+
+/// The generic arguments of one concrete version of the function, with their brackets; nothing if it has none.
+type Instance = TokenStream;
+
+impl Task<'_> {
+    /// A struct that has the function's name in the type namespace, as the function has it in the value namespace: one
+    /// `use` imports both. It has fields in braces, because a tuple struct would need the value namespace too.
+    fn expand(&self, instances: &[Instance]) -> TokenStream {
+        let Self { function, signature, cfgs } = self;
+        let (name, visibility) = (&function.sig.ident, &function.vis);
+        let generics = &signature.generics;
+        let where_clause = &generics.where_clause;
+        let fields = signature.arguments.iter().map(|Argument { name, owned, .. }| quote!(#name: #owned));
+        let phantom = self.phantom_type();
+        let types = self.types();
+        let constructor = self.constructor();
+        let instances = instances.iter().map(|instance| self.instance(instance));
+        quote! {
+            #(#cfgs)*
+            #[doc(hidden)]
+            #[allow(non_camel_case_types, missing_debug_implementations, unreachable_pub)]
+            #[must_use = "a task runs only when a pool is asked to call it"]
+            #visibility struct #name #generics #where_clause { #(#fields,)* #phantom }
+
+            #(#cfgs)*
+            const _: () = {
+                #types
+                #constructor
+                #(#instances)*
+            };
+        }
+    }
+
+    /// The function's types under names that a concrete version can use: the compiler puts its arguments in.
+    fn types(&self) -> TokenStream {
+        let name = &self.function.sig.ident;
+        let (parameters, arguments, where_clause) = self.signature.generics.split_for_impl();
+        let output = &self.signature.output;
+        let slots = self.slots();
+        let owned = self.signature.arguments.iter().map(|argument| &argument.owned);
+        quote! {
+            impl #parameters ::flame_actor::__private::Signature for #name #arguments #where_clause {
+                type Output = #output;
+            }
+            // Private here, so that private types can be arguments of a public function.
+            trait __FlameArguments { #(type #slots;)* }
+            impl #parameters __FlameArguments for #name #arguments #where_clause { #(type #slots = #owned;)* }
+        }
+    }
+
+    fn constructor(&self) -> TokenStream {
+        let (name, visibility) = (&self.function.sig.ident, &self.function.vis);
+        let (parameters, arguments, where_clause) = self.signature.generics.split_for_impl();
+        let names: Vec<_> = self.signature.arguments.iter().map(|argument| &argument.name).collect();
+        let owned = self.signature.arguments.iter().map(|argument| &argument.owned);
+        let phantom = self.phantom_value();
+        quote! {
+            impl #parameters #name #arguments #where_clause {
+                #[doc(hidden)]
+                #[inline]
+                #[allow(dead_code, unreachable_pub, clippy::too_many_arguments)]
+                #visibility fn task(#(#names: #owned),*) -> Self {
+                    Self { #(#names,)* #phantom }
+                }
+            }
+        }
+    }
+
+    /// One concrete version: its arguments travel as a tuple.
+    fn instance(&self, instance: &Instance) -> TokenStream {
+        let Signature { arguments, output_span, .. } = &self.signature;
+        let name = &self.function.sig.ident;
+        let path = name.to_string();
+        let task = quote!(#name #instance);
+        let fields: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
+        // Names of their own, so that an argument may be called like the function.
+        let locals: Vec<_> =
+            (0..fields.len()).map(|i| format_ident!("arg{i}", span = Span::mixed_site())).collect();
+        let types: Vec<_> =
+            self.slots().iter().map(|slot| quote!(<#task as __FlameArguments>::#slot)).collect();
+        let spanned = |bound: TokenStream| -> Vec<TokenStream> {
+            let bounds = arguments.iter().zip(&types);
+            bounds.map(|(argument, ty)| quote_spanned!(argument.span=> #ty: #bound)).collect()
+        };
+        let serialize = spanned(quote!(::flame_actor::__private::serde::Serialize));
+        let deserialize = spanned(quote!(::flame_actor::__private::serde::de::DeserializeOwned));
+        let phantom = self.phantom_value();
+        let output = quote_spanned!(*output_span=> <#task as ::flame_actor::__private::Signature>::Output);
+        let start = self.start(instance, &locals);
+        quote! {
+            #[automatically_derived]
+            #[allow(trivial_bounds)]
+            impl ::flame_actor::__private::serde::Serialize for #task where #(#serialize),* {
+                fn serialize<__S: ::flame_actor::__private::serde::Serializer>(
+                    &self,
+                    serializer: __S,
+                ) -> ::core::result::Result<__S::Ok, __S::Error> {
+                    ::flame_actor::__private::serde::Serialize::serialize(&(#(&self.#fields,)*), serializer)
+                }
+            }
+
+            #[automatically_derived]
+            #[allow(trivial_bounds)]
+            impl<'__de> ::flame_actor::__private::serde::Deserialize<'__de> for #task where #(#deserialize),* {
+                fn deserialize<__D: ::flame_actor::__private::serde::Deserializer<'__de>>(
+                    deserializer: __D,
+                ) -> ::core::result::Result<Self, __D::Error> {
+                    let (#(#locals,)*) = <(#(#types,)*) as ::flame_actor::__private::serde::Deserialize<'__de>>
+                        ::deserialize(deserializer)?;
+                    ::core::result::Result::Ok(Self { #(#fields: #locals,)* #phantom })
+                }
+            }
+
+            #[automatically_derived]
+            impl ::flame_actor::Task for #task {
+                type Output = #output;
+                const NAME: &'static str = ::core::concat!(::core::module_path!(), "::", #path);
+                #[allow(deprecated)]
+                fn run(self) -> ::flame_actor::TaskRun<Self::Output> {
+                    let Self { #(#fields: #locals,)* .. } = self;
+                    #start
+                }
+            }
+
+            ::flame_actor::__private::inventory::submit! {
+                ::flame_actor::__private::TaskEntry::of::<#task>()
+            }
+        }
+    }
+
+    fn start(&self, instance: &Instance, locals: &[Ident]) -> TokenStream {
+        let function = &self.function.sig.ident;
+        let call =
+            self.signature.arguments.iter().zip(locals).map(|(argument, local)| match &argument.borrowed {
+                // `&T` of a generic function names a type that is not known here, and `_` leaves it to the compiler.
+                Some(_) => quote!(::core::borrow::Borrow::borrow(&#local)),
+                None => quote!(#local),
+            });
+        let turbofish = if instance.is_empty() { quote!() } else { quote!(::#instance) };
+        if self.signature.is_async {
+            quote! {
+                ::flame_actor::TaskRun::Async(::std::boxed::Box::pin(async move {
+                    #function #turbofish(#(#call),*).await
+                }))
+            }
+        } else {
+            quote! {
+                ::flame_actor::TaskRun::Blocking(::std::boxed::Box::new(move || #function #turbofish(#(#call),*)))
+            }
+        }
+    }
+
+    /// What each argument is called in `__FlameArguments`.
+    fn slots(&self) -> Vec<Ident> {
+        (0..self.signature.arguments.len()).map(|index| format_ident!("Arg{index}")).collect()
+    }
+
+    fn phantom_type(&self) -> TokenStream {
+        let types: Vec<_> = self.signature.generics.type_params().map(|parameter| &parameter.ident).collect();
+        match types.is_empty() {
+            true => quote!(),
+            // `T` need not be sized.
+            false => quote! {
+                __types: ::core::marker::PhantomData<fn() -> (#(::core::marker::PhantomData<#types>,)*)>
+            },
+        }
+    }
+
+    fn phantom_value(&self) -> TokenStream {
+        match self.signature.generics.type_params().next() {
+            None => quote!(),
+            Some(_) => quote!(__types: ::core::marker::PhantomData),
+        }
+    }
+}
+
+/// Reads `#[task(u32, String)]`, or `#[task((u32, String), (u8, String))]` for more than one parameter.
+fn instances(list: TokenStream, function: &ItemFn, signature: &Signature) -> Result<Vec<Instance>> {
+    let parameters = &signature.generics.params;
+    if parameters.is_empty() {
+        return match list.is_empty() {
+            true => Ok(vec![quote!()]),
+            false => Err(Error::new_spanned(
+                list,
+                "this function is not generic, so there is nothing to list: write `#[task]`",
+            )),
+        };
+    }
+    if list.is_empty() {
+        return Err(Error::new_spanned(
+            &function.sig.generics,
+            format!(
+                "another node can find a generic task only by concrete types: list them, `#[task({}, …)]`",
+                example(parameters)
+            ),
+        ));
+    }
+    let version = if parameters.len() == 1 { one_argument } else { some_arguments };
+    let parser = |input: ParseStream<'_>| Punctuated::<_, Token![,]>::parse_terminated_with(input, version);
+    let versions = parser.parse2(list)?;
+    versions.into_iter().map(|version| checked(version, parameters.len())).collect()
+}
+
+type GenericArguments = Punctuated<GenericArgument, Token![,]>;
+
+fn one_argument(input: ParseStream<'_>) -> Result<GenericArguments> {
+    input.parse().map(|argument: GenericArgument| GenericArguments::from_iter([argument]))
+}
+
+fn some_arguments(input: ParseStream<'_>) -> Result<GenericArguments> {
+    let content;
+    syn::parenthesized!(content in input);
+    GenericArguments::parse_terminated(&content)
+}
+
+fn checked(arguments: GenericArguments, count: usize) -> Result<Instance> {
+    if arguments.len() == count {
+        return Ok(quote!(<#arguments>));
+    }
+    let message =
+        format!("the function has {count} generic parameters, and {} are listed here", arguments.len());
+    Err(Error::new_spanned(arguments, message))
+}
+
+/// How a list for these parameters might begin.
+fn example(parameters: &Punctuated<GenericParam, Token![,]>) -> String {
+    let each = |parameter: &GenericParam| match parameter {
+        GenericParam::Const(_) => "4",
+        _ => "u32",
+    };
+    let all = parameters.iter().map(each).collect::<Vec<_>>().join(", ");
+    if parameters.len() == 1 { all } else { format!("({all})") }
+}
