@@ -1,1 +1,4 @@
 //! Actors over nodes.
+
+pub mod backend;
+pub mod runner;
