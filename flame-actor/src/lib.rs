@@ -1,14 +1,16 @@
 //! Actors over nodes.
-
 // The attributes name this crate by its absolute path, so that they work in its own tests too.
 extern crate self as flame_actor;
 
 mod attributes;
+pub mod backend;
 mod delivery;
 mod host;
+mod node;
 pub mod pool;
 mod registry;
 mod remote;
+pub mod runner;
 mod task;
 
 pub use attributes::{remote, task};
@@ -30,6 +32,6 @@ pub mod __private {
         registry::{
             HandlerEntry, MethodCache, MethodId, NotPlaceable, Placeable, Probe, Registry, TaskEntry,
         },
-        task::{EncodedOutput, RunFn, Signature, TaskStart},
+        task::{EncodedOutput, References, RunFn, Signature, TaskStart},
     };
 }

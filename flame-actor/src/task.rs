@@ -2,9 +2,10 @@
 
 use std::{future::Future, pin::Pin};
 
-use bytes::{Bytes, BytesMut};
-use flame_transport::codec::{self, DecodeError, EncodeError};
+use flame_transport::codec::{DecodeError, EncodeError};
 use serde::{Serialize, de::DeserializeOwned};
+
+use crate::remote::{Encoded, Resolved, encode_whole, scope};
 
 /// A call of a function with its arguments, as a value that can travel to another node and be run there.
 ///
@@ -44,7 +45,11 @@ pub enum TaskRun<O> {
 ///
 /// The argument bytes come from a peer: whatever they are, the worst result is the error.
 #[doc(hidden)]
-pub type RunFn = fn(arguments: &[u8], limit: usize) -> Result<TaskStart, DecodeError>;
+pub type RunFn = fn(arguments: &[u8], references: References, limit: usize) -> Result<TaskStart, DecodeError>;
+
+/// The references to actors that stand in a task's arguments.
+#[doc(hidden)]
+pub struct References(pub(crate) Vec<Resolved>);
 
 /// A task that was decoded; what it yields is encoded on the thread that it ran on.
 #[doc(hidden)]
@@ -52,10 +57,14 @@ pub type TaskStart = TaskRun<EncodedOutput>;
 
 /// The output of a task in encoded form.
 #[doc(hidden)]
-pub type EncodedOutput = Result<Bytes, EncodeError>;
+pub struct EncodedOutput(pub(crate) Result<Encoded, EncodeError>);
 
-pub(crate) fn run<T: Task>(arguments: &[u8], limit: usize) -> Result<TaskStart, DecodeError> {
-    let task: T = codec::decode(arguments)?;
+pub(crate) fn run<T: Task>(
+    arguments: &[u8],
+    references: References,
+    limit: usize,
+) -> Result<TaskStart, DecodeError> {
+    let task: T = scope::decode(arguments, references.0)?;
     Ok(match task.run() {
         TaskRun::Async(work) => TaskRun::Async(Box::pin(async move { encode_output(&work.await, limit) })),
         TaskRun::Blocking(work) => TaskRun::Blocking(Box::new(move || encode_output(&work(), limit))),
@@ -63,9 +72,7 @@ pub(crate) fn run<T: Task>(arguments: &[u8], limit: usize) -> Result<TaskStart, 
 }
 
 fn encode_output<O: Serialize>(output: &O, limit: usize) -> EncodedOutput {
-    let mut bytes = BytesMut::new();
-    codec::encode(output, &mut bytes, limit)?;
-    Ok(bytes.freeze())
+    EncodedOutput(encode_whole(output, limit))
 }
 
 /// What a task's function returns.

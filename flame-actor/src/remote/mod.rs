@@ -31,6 +31,7 @@ pub use request::Request;
 
 pub(crate) use error::Refusal;
 pub(crate) use export::ExportedChild;
+pub(crate) use outgoing::encode_whole;
 pub(crate) use peer::{ExportGuard, Peer, PeerEvents};
 pub(crate) use reference::{Encoded, Ready, Reference, Resolved, parse, put_head};
 pub(crate) use target::{Pending, Remote};

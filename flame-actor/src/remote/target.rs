@@ -37,7 +37,7 @@ struct Waiting {
     failed: Option<DownReason>,
 }
 
-type Done = Box<dyn FnOnce(Result<Bytes, SendError>) + Send>;
+pub(super) type Done = Box<dyn FnOnce(Result<Bytes, SendError>) + Send>;
 
 /// How a message that finds no room behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +141,34 @@ impl Remote {
                 waiting.push(message.into_encoded(), Some(done))?;
                 Ok(Pending::Queued(receiver))
             }
+        }
+    }
+
+    /// As [`Remote::ask`], the outcome going to `done`, which is called once, on any thread.
+    pub(super) fn ask_then(&self, message: Ready<'_>, done: Done) {
+        if let Some(route) = self.route.get() {
+            return ask_then(&route.peer, &route.lane, message.into_encoded(), done);
+        }
+        let mut waiting = self.waiting();
+        match self.route.get() {
+            Some(route) => ask_then(&route.peer, &route.lane, message.into_encoded(), done),
+            None => {
+                // Refused, it is dropped, and with it the one who waits.
+                let _ = waiting.push(message.into_encoded(), Some(done));
+            }
+        }
+    }
+
+    /// Whether nothing can reach the actor any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.peer().and_then(|peer| peer.link()).is_some_and(|link| link.lost().is_some())
+    }
+
+    /// Where the actor is, for people.
+    pub(super) fn place(&self) -> String {
+        match (self.node(), self.port()) {
+            (Some(node), Some(port)) => format!("{node}:{port}"),
+            _ => "being placed".to_owned(),
         }
     }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::lane::Limits;
+
 /// How a link behaves: how soon a silent peer is given up, how large a message may be, how packets are sent.
 ///
 /// Both sides of a link should have the same: send it to the runner with its invitation. [`Listener::bind`] and
@@ -55,6 +57,10 @@ impl Default for LinkConfig {
 }
 
 impl LinkConfig {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { max_message: self.max_message, ..Limits::default() }
+    }
+
     /// How often each side asks the other for a sign of life. 10 ms to 1 minute; the default is 1 s.
     #[must_use]
     pub fn with_ping_interval(self, ping_interval: Duration) -> Self {

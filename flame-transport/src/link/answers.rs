@@ -15,14 +15,12 @@ use crate::{
 };
 
 /// Answers that are queued together: they leave when [flushed](Answers::flush), and at the latest when this is dropped.
-#[derive(Debug)]
 pub struct Answers {
     shared: Arc<Shared>,
     buffer: BytesMut,
 }
 
 /// An answer that may take its time. Dropped without one, it tells the asker so.
-#[derive(Debug)]
 pub struct Owed {
     shared: Arc<Shared>,
     question: Option<Question>,
@@ -124,5 +122,17 @@ impl Owed {
 impl Drop for Owed {
     fn drop(&mut self) {
         self.settle(Answers::drop_question);
+    }
+}
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Answers({} bytes for {:?})", self.buffer.len(), self.shared.peer)
+    }
+}
+
+impl std::fmt::Debug for Owed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Owed({:?} to {:?})", self.question, self.shared.peer)
     }
 }

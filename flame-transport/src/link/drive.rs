@@ -166,14 +166,14 @@ fn obey(shared: &Shared, frame: Control<'_>) -> Result<(), Malformed> {
 
 /// Reads some more; false at the end of the stream.
 async fn read(stream: &mut quinn::RecvStream, buffer: &mut BytesMut) -> Result<bool, LinkLost> {
-    buffer.reserve(READ);
-    match tokio::io::AsyncReadExt::read_buf(stream, buffer).await {
-        Ok(read) => Ok(read > 0),
-        Err(error) => Err(match error.downcast::<quinn::ReadError>() {
-            Ok(quinn::ReadError::ConnectionLost(error)) => lost_by(error),
-            Ok(error) => LinkLost::Broken { detail: error.to_string() },
-            Err(error) => LinkLost::Broken { detail: error.to_string() },
-        }),
+    match stream.read_chunk(READ, true).await {
+        Ok(Some(chunk)) => {
+            buffer.extend_from_slice(&chunk.bytes);
+            Ok(true)
+        }
+        Ok(None) => Ok(false),
+        Err(quinn::ReadError::ConnectionLost(error)) => Err(lost_by(error)),
+        Err(error) => Err(LinkLost::Broken { detail: error.to_string() }),
     }
 }
 

@@ -25,7 +25,7 @@ use bytes::Bytes;
 
 pub use answers::{Answers, Owed};
 pub use incoming::{Inbox, Message, Question};
-pub use outgoing::{Answer, AskError, Lane, SendError};
+pub use outgoing::{Answer, AskError, Interrupt, Lane, SendError};
 
 use crate::{Joined, NodeId, lane::Window};
 use shared::Shared;
@@ -101,7 +101,7 @@ impl Link {
         let link = Self { shared };
         let inbox = link.open_port();
         // The peer may address the main port without ever having been given it.
-        link.export(inbox.port());
+        let _ = link.export(inbox.port());
         runtime.spawn(drive::run(Arc::clone(&link.shared), joined));
         (link, inbox)
     }

@@ -13,7 +13,7 @@ use super::{
     LinkLost, MAIN_PORT,
     shared::{Shared, Waiter},
 };
-pub use crate::lane::Body;
+use crate::lane::Body;
 use crate::lane::{Asked, Refused, Room};
 
 /// The sending end of a lane: what is sent here arrives at one port of the peer, in this order.

@@ -4,7 +4,7 @@
 
 pub(crate) mod control;
 pub(crate) mod frame;
-pub(crate) mod varint;
+pub mod varint;
 
 /// Bytes from the peer that no correct node sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,138 @@
+//! What parent and runner say to each other, beside the messages of actors.
+//!
+//! An order is an ask of the runner's main port: `length:varint order body`, the body being that of a message (see
+//! `remote::reference`) which holds the actor's value or the task's arguments. Notices are signals, which overtake
+//! everything.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use flame_transport::{codec, varint};
+use serde::{Deserialize, Serialize};
+
+use crate::remote::DownReason;
+
+/// What a parent wants of a runner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// Start an actor; answered, once it is addressable, with a reference to it.
+    Place {
+        /// Its type's number.
+        actor: u32,
+        /// The parent's number for it.
+        child: u64,
+        /// Whether it gets an arbiter for itself.
+        own_arbiter: bool,
+    },
+    /// Run a task; answered with its output.
+    Call {
+        /// The task's number.
+        task: u32,
+        /// How long it may take, from when it is received.
+        time: Option<Duration>,
+    },
+}
+
+/// Why an order was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum StartFailure {
+    /// The runner has no such thing.
+    Unknown(String),
+    /// Its value cannot be decoded.
+    Undecodable(String),
+    /// It panicked: while its value was decoded, in `started`, or, a task, while it ran.
+    Panicked(String),
+    /// The task's output cannot be encoded.
+    Unencodable(String),
+    /// The task took longer than it may.
+    TimedOut,
+}
+
+/// A notice to a runner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ToRunner {
+    /// Its owner has let this child go.
+    Stop {
+        /// The parent's number for it.
+        child: u64,
+    },
+    /// Finish what there is and exit.
+    Retire,
+}
+
+/// A notice to the parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ToParent {
+    /// A child has ended.
+    Ended {
+        /// The parent's number for it.
+        child: u64,
+        /// Why.
+        reason: DownReason,
+    },
+    /// The runner was told to go from outside, and takes no more work.
+    Draining,
+    /// What the runner logged.
+    Log(Vec<LogLine>),
+}
+
+/// An event of a runner's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LogLine {
+    /// 1 for an error to 5 for a trace.
+    pub(crate) level: u8,
+    pub(crate) target: String,
+    pub(crate) message: String,
+    /// Events that were left out before this one.
+    pub(crate) missed: u64,
+}
+
+const LIMIT: usize = 64 * 1024;
+/// Texts in notices are cut to this many bytes, so that a notice always fits into a signal.
+const MAX_TEXT: usize = 8 * 1024;
+
+/// An order with the body of what it is about.
+pub(crate) fn join(order: &Order, body: &[u8]) -> Bytes {
+    let mut head = BytesMut::with_capacity(64);
+    // An order has no text or number that could make it long.
+    let encoded = codec::encode(order, &mut head, LIMIT);
+    debug_assert!(encoded.is_ok());
+    let mut out = BytesMut::with_capacity(head.len() + body.len() + 4);
+    varint::put(&mut out, head.len() as u64);
+    out.extend_from_slice(&head);
+    out.extend_from_slice(body);
+    out.freeze()
+}
+
+/// The two parts again.
+pub(crate) fn split(bytes: &Bytes) -> Option<(Order, Bytes)> {
+    let mut rest = &bytes[..];
+    let length = usize::try_from(varint::take(&mut rest)?).ok()?;
+    let order = codec::decode(rest.get(..length)?).ok()?;
+    Some((order, bytes.slice_ref(rest.get(length..)?)))
+}
+
+macro_rules! encoded {
+    ($($type:ty),*) => {$(
+        impl $type {
+            pub(crate) fn encode(&self) -> Bytes {
+                let mut out = BytesMut::new();
+                // Left empty by an error, which the decoder tells.
+                let _ = codec::encode(self, &mut out, LIMIT);
+                out.freeze()
+            }
+        }
+    )*};
+}
+
+encoded!(StartFailure, ToRunner, ToParent);
+
+/// A text that fits into a notice.
+pub(crate) fn cut(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        let end = (0..=MAX_TEXT).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
