@@ -40,7 +40,7 @@ pub use self::{
     boot_error::BootError,
     exit::ExitReason,
     process::ProcessBackend,
-    ticket::{Invitation, Ticket, TicketError},
+    ticket::{Ticket, TicketError},
 };
 pub use crate::runner::guard::{RUNNER_ON_STDIN, RUNNER_VARIABLE};
 

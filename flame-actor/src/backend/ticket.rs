@@ -2,18 +2,21 @@
 
 use std::{fmt, io, io::Read};
 
+use flame_transport::{Invitation, LinkConfig};
 use serde::{Deserialize, Serialize};
 
 /// All that a runner needs to join its parent, once: where it listens, how both prove who they are, and for which pool.
 ///
 /// Holds the runner's private key. `Debug` shows none of it; [`Ticket::encode`] does, so mind where its bytes go.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Ticket {
     /// The invitation to join.
     pub invitation: Invitation,
     /// The pool that the runner is for.
     pub pool: String,
+    /// How the link to the parent behaves.
+    pub link: LinkConfig,
 }
 
 impl Ticket {
@@ -22,8 +25,8 @@ impl Ticket {
 
     /// A ticket for a runner of `pool`.
     #[must_use]
-    pub fn new(invitation: Invitation, pool: impl Into<String>) -> Self {
-        Self { invitation, pool: pool.into() }
+    pub fn new(invitation: Invitation, pool: impl Into<String>, link: LinkConfig) -> Self {
+        Self { invitation, pool: pool.into(), link }
     }
 
     /// The ticket as bytes, for [`Ticket::decode`] in the same build of the app. Secret.

@@ -9,7 +9,7 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 
-use actix::{Actor, ActorFuture, Context};
+use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context};
 use flame_transport::{Answers, Body, Inbox, Message};
 
 use super::{Delivery, Methods, panics, undecodable};
@@ -31,7 +31,7 @@ impl Fate {
 }
 
 /// The lane from one node to the actor whose context it runs in.
-pub(crate) struct Lane<A: Actor> {
+pub(crate) struct Lane<A: Actor<Context = Context<A>>> {
     /// `None` when it has been closed.
     inbox: Option<Inbox>,
     answers: Answers,
@@ -41,7 +41,7 @@ pub(crate) struct Lane<A: Actor> {
     _export: ExportGuard,
 }
 
-impl<A: Actor> Lane<A> {
+impl<A: Actor<Context = Context<A>>> Lane<A> {
     /// How many messages are handled before other futures of the arbiter get their turn.
     const TURN: usize = 256;
 
@@ -83,7 +83,7 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Lane<A> {
             handle(actor, ctx, &message, this.methods, &mut this.answers, &this.peer, &this.fate);
             // An actor that waits for a future takes no messages until it is done; one that stops takes none at all.
             // Its context polls this again either way.
-            if ctx.waiting() || !actix::ActorContext::state(ctx).alive() {
+            if ctx.waiting() || !ctx.state().alive() {
                 this.answers.flush();
                 return Poll::Pending;
             }
@@ -94,7 +94,7 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Lane<A> {
     }
 }
 
-impl<A: Actor> Drop for Lane<A> {
+impl<A: Actor<Context = Context<A>>> Drop for Lane<A> {
     fn drop(&mut self) {
         if let Some(inbox) = self.inbox.take() {
             inbox.close(&self.fate.get().encode());
@@ -102,7 +102,7 @@ impl<A: Actor> Drop for Lane<A> {
     }
 }
 
-impl<A: Actor> Unpin for Lane<A> {}
+impl<A: Actor<Context = Context<A>>> Unpin for Lane<A> {}
 
 #[inline]
 fn handle<A: Actor<Context = Context<A>>>(

@@ -23,7 +23,7 @@ use crate::remote::{Encoded, Peer, Refusal, Resolved, put_head, scope};
 
 /// What can be done with one message type of the actor `A`. The registry keeps a table of them for each actor.
 #[doc(hidden)]
-pub struct Methods<A: Actor> {
+pub struct Methods<A: Actor<Context = Context<A>>> {
     pub(crate) deliver: DeliverFn<A>,
     pub(crate) forward: forward::ForwardFn<A>,
     /// `Recipient<M>` of an address.
@@ -49,7 +49,7 @@ impl<A: Actor<Context = Context<A>>> Methods<A> {
     }
 }
 
-impl<A: Actor> std::fmt::Debug for Methods<A> {
+impl<A: Actor<Context = Context<A>>> std::fmt::Debug for Methods<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Methods").finish_non_exhaustive()
     }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorContext, Context,
-    dev::{AsyncContextParts, ContextFut},
+    Actor, ActorContext, AsyncContext, Context,
+    dev::ContextFut,
 };
 use bytes::{Bytes, BytesMut};
 use flame_transport::{Body, Owed, varint};
@@ -89,13 +89,13 @@ pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwne
     // The link is lost if there is none of these; nobody waits for an answer then.
     let (Some(link), Ok(registry)) = (peer.link(), Registry::get()) else { return };
     let mut ctx = Context::new();
-    let exported = ExportedChild::new(&actix::AsyncContext::address(&ctx));
+    let exported = ExportedChild::new(&ctx.address());
     let Some((inbox, export)) = peer.export_served(Arc::new(exported)) else { return };
     let fate = Fate::default();
     let answer = answer_naming(inbox.port());
     let lane =
         Lane::new(inbox, link.answers(), registry.methods::<A>(), Arc::clone(&peer), fate.clone(), export);
-    actix::AsyncContext::spawn(&mut ctx, lane);
+    ctx.spawn(lane);
     let stop = StopHandle::default();
     host.children().insert(child, stop.clone());
     let life = Life {

@@ -124,7 +124,9 @@ impl Host {
                 None => return refuse(owed, StartFailure::Unknown(format!("actor type {actor}"))),
             },
             Order::Call { task, time } => match registry.task_run(task) {
-                Some(run) => arbiter.spawn(work::run(run, inner, owed, peer, time, guard)),
+                Some(run) => arbiter.spawn_fn(move || {
+                    actix_rt::spawn(work::run(run, inner, owed, peer, time, guard));
+                }),
                 None => return refuse(owed, StartFailure::Unknown(format!("task {task}"))),
             },
         };

@@ -20,7 +20,7 @@ use super::{
     scope,
     target::{Patience, Remote},
 };
-use crate::registry::{RegistryError, RemoteHandler};
+use crate::registry::RemoteHandler;
 
 /// The address of an actor of this node or another one: `actix::Addr` across nodes.
 ///
@@ -278,6 +278,6 @@ pub(super) fn from_mailbox<M>(error: MailboxSendError<M>) -> SendError {
     }
 }
 
-fn number<A: RemoteHandler<M>, M: RemoteMessage>() -> Result<u32, &'static RegistryError> {
-    A::method().map(|method| method.number())
+fn number<A: RemoteHandler<M>, M: RemoteMessage>() -> Result<u32, SendError> {
+    Ok(A::method()?.number())
 }

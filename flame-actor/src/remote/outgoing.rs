@@ -60,5 +60,5 @@ pub(super) fn with_encoded<M: Serialize, R>(
 
 /// Encodes a value that is sent later, over a link that is not known yet.
 pub(crate) fn encode_whole<T: Serialize>(value: &T, limit: usize) -> Result<Encoded, EncodeError> {
-    with_encoded(0, value, limit, Ready::into_encoded)
+    with_encoded(0, value, limit, |ready| ready.into_encoded())
 }

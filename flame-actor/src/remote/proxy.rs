@@ -17,7 +17,6 @@
 
 use std::{
     collections::HashMap,
-    hash::Hash,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{

@@ -237,7 +237,7 @@ fn tell(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -
                 send(body)
             } else {
                 // References to the receiver's own actors stay until it has taken them over, which its answer tells.
-                lane.ask_then(body, move |_| drop(keep))
+                lane.ask_then(body, move |_| drop(keep)).map(drop)
             };
             sent.map_err(|error| SendError::from_send(error, peer.node()))?;
             sendable.sent();
@@ -278,7 +278,7 @@ fn ask_then(peer: &Arc<Peer>, lane: &Lane, message: Encoded, done: Done) {
         }
     };
     match lane.ask_then(Body::Own(sendable.body.clone()), finish) {
-        Ok(()) => sendable.sent(),
+        Ok(_) => sendable.sent(),
         Err(error) => {
             if let Some(done) = take(&done) {
                 done(Err(SendError::from_send(error, peer.node())));
