@@ -149,6 +149,17 @@ async fn a_link_outlives_its_listener() {
 }
 
 #[tokio::test]
+async fn a_dropped_listener_ends_its_handshakes_and_frees_its_address() {
+    let listener = listen();
+    let (address, invitation) = (listener.local_addr(), listener.invite("r", MINUTE).unwrap());
+    let (_endpoint, connection) = dial_in(&invitation).await;
+    eventually(|| listener.stats().handshakes == 1).await;
+    drop(listener);
+    assert!(close_code(&end_of(&connection).await).is_some());
+    eventually(|| UdpSocket::bind(address).is_ok()).await;
+}
+
+#[tokio::test]
 async fn values_out_of_bounds_are_errors_before_anything_is_sent() {
     let bad = LinkConfig::default().with_lease(Duration::ZERO);
     let (parent, runtime) = (NodeId::new("parent").unwrap(), Handle::current());
