@@ -45,15 +45,30 @@ fn the_same_seed_gives_the_same_decisions() {
 /// part of a sequence of steps is a sequence too.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
-    Wait { ms: u64 },
+    Wait {
+        ms: u64,
+    },
     /// The timer fires late: events come before the tick that was due.
-    Oversleep { ms: u64 },
-    Request { deadline: Option<u64>, key: Option<(bool, u8)>, class: u32, nested: Option<usize> },
+    Oversleep {
+        ms: u64,
+    },
+    Request {
+        deadline: Option<u64>,
+        key: Option<(bool, u8)>,
+        class: u32,
+        nested: Option<usize>,
+    },
     Cancel(usize),
-    Release { nth: usize, reusable: bool },
+    Release {
+        nth: usize,
+        reusable: bool,
+    },
     Requeue(usize),
     Join(usize),
-    BootFails { nth: usize, gone: bool },
+    BootFails {
+        nth: usize,
+        gone: bool,
+    },
     Lose(usize),
     LoseAndRequeue(usize),
     Gone(usize),
@@ -61,12 +76,21 @@ pub(super) enum Step {
     Condemn(usize),
     Stall(usize),
     Recover(usize),
-    Answer { nth: usize, idle: bool },
+    Answer {
+        nth: usize,
+        idle: bool,
+    },
     Permit,
     Reclaim,
-    Resize { min: u32, max: u32 },
+    Resize {
+        min: u32,
+        max: u32,
+    },
     /// An event about something that has ended, or never was.
-    Stale { kind: usize, id: u64 },
+    Stale {
+        kind: usize,
+        id: u64,
+    },
     Tick,
     Shutdown,
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::world::{Call, Failing, Life, Sim, Verdict, World};
 use crate::pool::{
     machine::{
-        Action, Affinity, Event, Failure, Inspection, PoolEvent, RequestId, ResourceClass, RetireReason, RunnerPhase,
-        RunnerSeq,
+        Action, Affinity, Event, Failure, Inspection, PoolEvent, RequestId, ResourceClass, RetireReason,
+        RunnerPhase, RunnerSeq,
     },
     policy::Load,
     settings::IdleShutdown,
@@ -29,7 +29,8 @@ impl World {
         for action in actions {
             self.judge_action(action, &mut reason)?;
         }
-        if let Some(id) = cancelled.filter(|id| self.calls.get(id).is_some_and(|call| call.granted.is_none())) {
+        if let Some(id) = cancelled.filter(|id| self.calls.get(id).is_some_and(|call| call.granted.is_none()))
+        {
             self.calls.remove(&id);
         }
         self.see_doors(&inspection);
@@ -47,7 +48,9 @@ impl World {
             return Ok(());
         }
         let (present, floor) = (self.present(), self.floor());
-        self.require(present == self.runners.len() as u32, || "runners that were to go are still there".into())?;
+        self.require(present == self.runners.len() as u32, || {
+            "runners that were to go are still there".into()
+        })?;
         self.require(present >= floor, || format!("{present} runners, min is {floor}"))?;
         let goes_idle = self.settings.idle_shutdown() != IdleShutdown::Never;
         if goes_idle && self.spare() == 0 {
@@ -177,10 +180,14 @@ impl World {
 
     fn judge_grant(&mut self, id: RequestId, runner: RunnerSeq, in_place: bool) -> Verdict {
         let (now, slots) = (self.now, self.settings.max_concurrency());
-        let Some(call) = self.calls.get(&id) else { return self.require(false, || format!("{id:?} is granted late")) };
+        let Some(call) = self.calls.get(&id) else {
+            return self.require(false, || format!("{id:?} is granted late"));
+        };
         let request = call.request.clone();
         self.require(call.granted.is_none(), || format!("{id:?} is granted twice"))?;
-        self.require(request.deadline.is_none_or(|at| at > now), || format!("{id:?} is granted past its deadline"))?;
+        self.require(request.deadline.is_none_or(|at| at > now), || {
+            format!("{id:?} is granted past its deadline")
+        })?;
         let Some(sim) = self.runners.get(&runner) else {
             return self.require(false, || "a slot of a runner that is gone".into());
         };
@@ -191,7 +198,9 @@ impl World {
             let fair = sim.serves() && !sim.stalled && sim.class == request.class && !self.closing;
             self.require(fair, || format!("{id:?} goes to a runner that is not for it: {sim:?}"))?;
             self.require(sim.held < slots, || format!("runner {runner} is over-committed"))?;
-            self.require(!(sim.used && self.settings.single_use()), || "a single-use runner serves twice".into())?;
+            self.require(!(sim.used && self.settings.single_use()), || {
+                "a single-use runner serves twice".into()
+            })?;
             if let Some(bound) = self.bound_to(&request) {
                 let free = self.runners.get(&bound).is_some_and(|sim| sim.held < slots && !sim.stalled);
                 let must = matches!(request.affinity, Some(Affinity::Require(_))) || free;
@@ -200,7 +209,11 @@ impl World {
             self.judge_order(id, runner)?;
         }
         if let Some(sim) = self.runners.get_mut(&runner) {
-            if in_place { sim.borrowed += 1 } else { sim.held += 1 }
+            if in_place {
+                sim.borrowed += 1
+            } else {
+                sim.held += 1
+            }
             sim.used |= !in_place;
         }
         if let (Some(affinity), false) = (&request.affinity, in_place) {
@@ -223,7 +236,9 @@ impl World {
             other.request.id < id
                 && other.request.class == class
                 && match &other.request.affinity {
-                    Some(Affinity::Require(_)) => self.bound_to(&other.request).is_none_or(|bound| bound == runner),
+                    Some(Affinity::Require(_)) => {
+                        self.bound_to(&other.request).is_none_or(|bound| bound == runner)
+                    }
                     _ => true,
                 }
         });
@@ -234,7 +249,9 @@ impl World {
 
     fn judge_failure(&mut self, id: RequestId, failure: &Failure) -> Verdict {
         let others_waiting = self.waiting().count() - 1;
-        let Some(call) = self.calls.remove(&id) else { return self.require(false, || format!("{id:?} fails late")) };
+        let Some(call) = self.calls.remove(&id) else {
+            return self.require(false, || format!("{id:?} fails late"));
+        };
         self.require(call.granted.is_none(), || format!("{id:?} fails and has a slot"))?;
         let fair = match failure {
             Failure::QueueFull { max_queue } => others_waiting >= *max_queue,
@@ -262,7 +279,8 @@ impl World {
             self.require(alone, || "several boots at once while they fail".into())?;
         }
         let needed = self.missing(class) > 0 || self.present() < self.floor();
-        let starved = self.demand(class) > 0 && !self.runners.values().any(|s| s.class == class && s.present());
+        let starved =
+            self.demand(class) > 0 && !self.runners.values().any(|s| s.class == class && s.present());
         self.require(needed || starved, || format!("a boot that nobody needs, {class:?}"))?;
         self.last_runner = runner.0;
         let sim = Sim {
@@ -281,7 +299,9 @@ impl World {
     }
 
     fn judge_retirement(&mut self, runner: RunnerSeq, reason: Option<RetireReason>) -> Verdict {
-        let Some(sim) = self.runners.get(&runner) else { return self.require(false, || "a ghost is retired".into()) };
+        let Some(sim) = self.runners.get(&runner) else {
+            return self.require(false, || "a ghost is retired".into());
+        };
         let busy = sim.held > 0 || sim.borrowed > 0;
         match reason {
             None => return self.require(false, || "a retirement without an event".into()),
@@ -302,7 +322,9 @@ impl World {
             Some(_) => {}
         }
         let may_work = reason == Some(RetireReason::PoolStops);
-        self.require(may_work || !busy, || format!("runner {runner} is retired ({reason:?}) with work on it"))?;
+        self.require(may_work || !busy, || {
+            format!("runner {runner} is retired ({reason:?}) with work on it")
+        })?;
         let up = self.life(runner) == Some(Life::Up);
         self.require(up, || "a runner is retired that is not up".into())?;
         self.set_life(runner, Life::Draining);
@@ -318,7 +340,9 @@ impl World {
         };
         // An answer may come after the runner has become one that `min` needs for longer.
         let rested = time.is_some_and(|time| self.now >= sim.idle_since + time);
-        self.require(rested && sim.held == 0 && sim.borrowed == 0, || format!("runner {runner} was not idle enough"))
+        self.require(rested && sim.held == 0 && sim.borrowed == 0, || {
+            format!("runner {runner} was not idle enough")
+        })
     }
 
     fn judge_state(&self, inspection: &Inspection) -> Verdict {
@@ -381,19 +405,30 @@ impl World {
         let mut classes = self.waiting_classes();
         classes.insert(ResourceClass::default());
         for class in classes {
-            let booting = self.runners.values().filter(|s| s.class == class && s.life == Life::Booting).count();
+            let booting =
+                self.runners.values().filter(|s| s.class == class && s.life == Life::Booting).count();
             let held_back = self.failing.get(&class).is_some_and(|failing| {
                 booting > 0 || self.now < failing.round_began + full_delay(failing.rounds)
             });
             let missing = self.missing(class)
-                + if class == ResourceClass::default() { self.floor().saturating_sub(self.present()) } else { 0 };
+                + if class == ResourceClass::default() {
+                    self.floor().saturating_sub(self.present())
+                } else {
+                    0
+                };
             if missing == 0 || held_back {
                 continue;
             }
             let growing = !room || self.permits_wanted > 0;
             self.require(growing, || format!("{class:?} misses {missing} runners, and there is room"))?;
             let starved = !self.runners.values().any(|sim| sim.class == class && sim.present());
-            let victims = self.runners.values().any(|sim| sim.class != class && sim.serves());
+            let oldest =
+                |class| self.waiting().find(|call| call.request.class == class && self.is_open(call));
+            let turn = oldest(class).map(|call| call.request.id);
+            let victims = self.runners.values().any(|sim| {
+                let later = || oldest(sim.class).is_none_or(|call| Some(call.request.id) > turn);
+                sim.class != class && sim.serves() && later()
+            });
             let leaving = self.runners.values().any(|sim| !sim.present());
             let served = self.demand(class) == 0 || !starved || !victims || room || leaving;
             self.require(served, || format!("{class:?} starves, and nobody makes room"))?;
@@ -409,11 +444,20 @@ impl World {
         }
         let slots = self.settings.max_concurrency();
         let own = || self.runners.values().filter(|sim| sim.class == class && sim.present());
-        let free = own().filter(|sim| sim.serves() && !sim.stalled).map(|sim| u64::from(slots - sim.held)).sum();
+        let free =
+            own().filter(|sim| sim.serves() && !sim.stalled).map(|sim| u64::from(slots - sim.held)).sum();
         let booting = own().filter(|sim| sim.life == Life::Booting).count() as u32;
         let load = Load { free, booting, slots_per_runner: slots, ..Load::default() };
         let present = own().count() as u32;
-        (present + load.missing_for(waiting + u64::from(self.spare()))).min(self.limits.max()).saturating_sub(present)
+        (present + load.missing_for(waiting + u64::from(self.spare())))
+            .min(self.limits.max())
+            .saturating_sub(present)
+    }
+
+    /// Whether any runner of its class could serve the call.
+    fn is_open(&self, call: &Call) -> bool {
+        let required = matches!(call.request.affinity, Some(Affinity::Require(_)));
+        !required || self.bound_to(&call.request).is_none()
     }
 
     fn spare(&self) -> u32 {
@@ -430,7 +474,9 @@ impl World {
         for report in &inspection.runners {
             let Some(sim) = self.runners.get_mut(&report.runner) else { continue };
             match report.phase {
-                RunnerPhase::Closing(RetireReason::Resized | RetireReason::MakeRoom) => self.close(report.runner),
+                RunnerPhase::Closing(RetireReason::Resized | RetireReason::MakeRoom) => {
+                    self.close(report.runner)
+                }
                 RunnerPhase::Busy | RunnerPhase::Stalled | RunnerPhase::Idle(_)
                     if sim.closed && !self.settings.single_use() =>
                 {
@@ -444,7 +490,11 @@ impl World {
     fn give_back(&mut self, request: RequestId) -> Option<RunnerSeq> {
         let (runner, in_place) = self.calls.get_mut(&request)?.granted.take()?;
         let sim = self.runners.get_mut(&runner)?;
-        if in_place { sim.borrowed -= 1 } else { sim.held -= 1 }
+        if in_place {
+            sim.borrowed -= 1
+        } else {
+            sim.held -= 1
+        }
         sim.idle_since = self.now;
         Some(runner)
     }

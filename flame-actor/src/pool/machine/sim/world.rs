@@ -10,7 +10,8 @@ use std::{
 use super::Step;
 use crate::pool::{
     machine::{
-        Action, Affinity, BootCutShort, BootFailure, Event, Key, Machine, Request, RequestId, ResourceClass, RunnerSeq,
+        Action, Affinity, BootCutShort, BootFailure, Event, Key, Machine, Request, RequestId, ResourceClass,
+        RunnerSeq,
     },
     settings::{Limits, PoolSettings},
 };
@@ -132,9 +133,11 @@ impl World {
                 self.feed(Event::Request(Request {
                     id,
                     deadline: deadline.map(|ms| self.now + Duration::from_millis(ms)),
-                    affinity: key.map(|(require, key)| {
-                        if require { Affinity::Require(key) } else { Affinity::Prefer(key) }
-                    }),
+                    affinity: key.map(
+                        |(require, key)| {
+                            if require { Affinity::Require(key) } else { Affinity::Prefer(key) }
+                        },
+                    ),
                     class: ResourceClass(class),
                     origin: nested.and_then(|nth| {
                         self.nth(nth, |sim| sim.held > 0 && matches!(sim.life, Life::Up | Life::Draining))
@@ -197,7 +200,8 @@ impl World {
                 self.feed_some(runner.map(Event::Recovered))
             }
             Step::Answer { nth, idle } => {
-                let asks: Vec<(RunnerSeq, u64)> = self.asks.iter().map(|(&runner, &ask)| (runner, ask)).collect();
+                let asks: Vec<(RunnerSeq, u64)> =
+                    self.asks.iter().map(|(&runner, &ask)| (runner, ask)).collect();
                 let answer = choose(&asks, nth);
                 self.feed_some(answer.map(|(runner, ask)| Event::IdleAnswer { runner, ask, idle }))
             }
@@ -244,13 +248,20 @@ impl World {
     }
 
     fn good_news(&self) -> Option<Event> {
-        let first = |wanted: fn(&Sim) -> bool| self.runners.iter().find(|(_, sim)| wanted(sim)).map(|(&seq, _)| seq);
+        let first =
+            |wanted: fn(&Sim) -> bool| self.runners.iter().find(|(_, sim)| wanted(sim)).map(|(&seq, _)| seq);
         first(|sim| sim.stalled && sim.life == Life::Up)
             .map(Event::Recovered)
             .or_else(|| first(|sim| sim.life == Life::Booting).map(Event::Joined))
             .or_else(|| self.granted().first().map(|&request| Event::Release { request, reusable: true }))
             .or_else(|| first(|sim| matches!(sim.life, Life::Draining | Life::Ending)).map(Event::Gone))
-            .or_else(|| self.asks.first_key_value().map(|(&runner, &ask)| Event::IdleAnswer { runner, ask, idle: true }))
+            .or_else(|| {
+                self.asks.first_key_value().map(|(&runner, &ask)| Event::IdleAnswer {
+                    runner,
+                    ask,
+                    idle: true,
+                })
+            })
             .or_else(|| (self.permits_wanted > 0).then_some(Event::Permit))
     }
 
@@ -296,7 +307,8 @@ impl World {
     }
 
     fn nth(&self, nth: usize, wanted: impl Fn(&Sim) -> bool) -> Option<RunnerSeq> {
-        let all: Vec<RunnerSeq> = self.runners.iter().filter(|(_, sim)| wanted(sim)).map(|(&seq, _)| seq).collect();
+        let all: Vec<RunnerSeq> =
+            self.runners.iter().filter(|(_, sim)| wanted(sim)).map(|(&seq, _)| seq).collect();
         choose(&all, nth)
     }
 
