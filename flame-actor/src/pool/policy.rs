@@ -150,6 +150,10 @@ pub struct Spread;
 
 impl Placement for Spread {
     fn choose(&self, candidates: &[Candidate]) -> usize {
-        candidates.iter().enumerate().min_by_key(|(_, candidate)| candidate.held).map_or(0, |(index, _)| index)
+        candidates
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, candidate)| candidate.held)
+            .map_or(0, |(index, _)| index)
     }
 }

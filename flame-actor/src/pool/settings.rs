@@ -165,7 +165,10 @@ impl PoolOptions {
         };
         let limits = Limits { min: self.min, max: self.max };
         let concurrency = self.max_concurrency.unwrap_or(if self.single_use { 1 } else { 100 });
-        require(is_pool_name(&self.name), SettingsProblem::Name { name: self.name.chars().take(80).collect() });
+        require(
+            is_pool_name(&self.name),
+            SettingsProblem::Name { name: self.name.chars().take(80).collect() },
+        );
         require((1..=PoolSettings::MAX_RUNNERS).contains(&self.max), SettingsProblem::Max { max: self.max });
         require(self.min <= self.max, SettingsProblem::MinAboveMax { min: self.min, max: self.max });
         require(

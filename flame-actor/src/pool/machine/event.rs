@@ -94,7 +94,7 @@ impl Request {
 pub enum Event {
     /// Someone wants a slot.
     Request(Request),
-    /// The one who waits has gone. Nothing happens to a request that was granted already: [`Event::Release`] it.
+    /// The one who waits has gone. (If the deadline has passed by now, the request fails all the same.) Nothing happens to a request that was granted already: [`Event::Release`] it.
     Cancel(RequestId),
     /// A granted request has ended, however it ended; owed once for each [`Action::Grant`] that is not put back.
     Release {

@@ -56,12 +56,12 @@ impl Machine {
                 if self.fleet.len() >= self.limits.max() {
                     self.make_room(need, short, &mut leaving, now);
                 } else {
-                    wanted_permits += short;
+                    wanted_permits = short.saturating_add(wanted_permits);
                 }
             }
             let missing = self.floor().saturating_sub(self.fleet.census(1, None).present());
             let min = Need { runners: missing, ..Need::default() };
-            wanted_permits += self.boot_for(min, now);
+            wanted_permits = self.boot_for(min, now).saturating_add(wanted_permits);
             wanted_permits = wanted_permits.min(self.limits.max().saturating_sub(self.fleet.len()));
         }
         self.order_permits(wanted_permits);
@@ -139,7 +139,7 @@ impl Machine {
         let answer = catch_unwind(AssertUnwindSafe(|| self.settings.growth().runners(&load)));
         let panicked = answer.is_err();
         let runners = answer.unwrap_or_else(|_| Demand.runners(&load));
-        (runners.min(self.limits.max()).saturating_sub(census.present()), panicked)
+        (runners.saturating_sub(census.present()), panicked)
     }
 
     /// Boots for a need as far as back-off, `max` and permits go; returns how many are missing for want of the
@@ -169,8 +169,8 @@ impl Machine {
         any
     }
 
-    /// The pool is full and a class misses runners: idle runners of other classes go, and if the class has none at
-    /// all, one that is busy takes no more work, so that it goes in the end.
+    /// The pool is full and a class misses runners: idle runners of other classes go. If the class has none at all,
+    /// and it is its turn, one that is busy takes no more work, so that it goes in the end.
     fn make_room(&mut self, need: Need, short: u32, leaving: &mut u32, now: Instant) {
         if need.oldest.is_none() {
             return;
@@ -178,14 +178,21 @@ impl Machine {
         let covered = short.min(*leaving);
         *leaving -= covered;
         for _ in covered..short {
-            let others = || self.fleet.iter().filter(|(_, runner)| runner.class != need.class && runner.is_open());
+            let others =
+                || self.fleet.iter().filter(|(_, runner)| runner.class != need.class && runner.is_open());
             let idle = others().find(|(_, runner)| runner.is_idle()).map(|(seq, _)| seq);
             if let Some(seq) = idle {
                 self.retire(seq, RetireReason::MakeRoom, now);
                 continue;
             }
             if need.starved && covered == 0 {
-                let least_busy = others().min_by_key(|(_, runner)| runner.held).map(|(seq, _)| seq);
+                // Those whose own requests have waited longer stay open for them.
+                let later =
+                    |class| self.queue.open_head(class).is_none_or(|(first, _)| Some(first) > need.oldest);
+                let least_busy = others()
+                    .filter(|(_, runner)| later(runner.class))
+                    .min_by_key(|(_, runner)| runner.held)
+                    .map(|(seq, _)| seq);
                 if let Some(seq) = least_busy {
                     self.close(seq, RetireReason::MakeRoom, now);
                 }

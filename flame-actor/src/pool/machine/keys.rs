@@ -79,8 +79,12 @@ impl Keys {
     }
 
     fn forget_oldest(&mut self) {
-        let mut uses: Vec<u64> =
-            self.bindings.values().filter(|binding| binding.users == 0).map(|binding| binding.last_use).collect();
+        let mut uses: Vec<u64> = self
+            .bindings
+            .values()
+            .filter(|binding| binding.users == 0)
+            .map(|binding| binding.last_use)
+            .collect();
         let forgotten = uses.len().saturating_sub(REMEMBERED);
         uses.sort_unstable();
         let Some(&keep_from) = uses.get(forgotten) else { return };

@@ -138,7 +138,9 @@ impl Machine {
 
     pub(super) fn idle_answer(&mut self, seq: RunnerSeq, ask: u64, idle: bool, now: Instant) {
         let next = self.first_idle_check(now);
-        let Some(Runner { state: State::Up { rest: Some(rest), .. }, .. }) = self.fleet.get_mut(seq) else { return };
+        let Some(Runner { state: State::Up { rest: Some(rest), .. }, .. }) = self.fleet.get_mut(seq) else {
+            return;
+        };
         if rest.asked != Some(ask) {
             return;
         }
@@ -146,7 +148,8 @@ impl Machine {
         // Only the answer was missing, but `min` and the growth policy may have changed their minds meanwhile.
         if idle && self.may_go(seq, now) {
             self.retire_idle(seq, now);
-        } else if let Some(Runner { state: State::Up { rest: Some(rest), .. }, .. }) = self.fleet.get_mut(seq) {
+        } else if let Some(Runner { state: State::Up { rest: Some(rest), .. }, .. }) = self.fleet.get_mut(seq)
+        {
             *rest = Rest { since: now, check_at: next, asked: None };
             self.arm(next);
         }
@@ -264,7 +267,9 @@ impl Machine {
         let may_go = self.may_go(seq, now);
         let next = self.next_idle_check(seq, now);
         let ask = self.asks + 1;
-        let Some(Runner { state: State::Up { rest: Some(rest), .. }, .. }) = self.fleet.get_mut(seq) else { return };
+        let Some(Runner { state: State::Up { rest: Some(rest), .. }, .. }) = self.fleet.get_mut(seq) else {
+            return;
+        };
         if rest.asked.is_some() {
             rest.check_at = None;
         } else if !may_go {

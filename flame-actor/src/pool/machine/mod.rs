@@ -3,8 +3,8 @@
 //! No I/O, task, clock or randomness inside, except a seed that it is given for the jitter of its back-off. The
 //! machine hands out *slots*; what is done with a slot is not its business.
 //!
-//! - Waiting requests are served in order of arrival, one line for each class of resources. Work that requires a
-//!   key waits for the runner that has it without holding up the others.
+//! - Waiting requests are served in order of arrival, one line for each class of resources; at `max`, room goes to
+//!   the class whose turn it is by arrival. Work that requires a key waits for the runner that has it without holding up the others.
 //! - An instance counts from its boot until it is confirmed gone or has leaked; never more than `max` count.
 //! - A runner is retired only when it holds no work, except when it must go; one that was told to go gets no work.
 //! - Everything has a time limit: boots, drains and ends. [`Machine::next_wake`] says when to look again.
@@ -194,6 +194,7 @@ impl Machine {
     fn stop_if_empty(&mut self) {
         if self.phase == Phase::Closing && self.fleet.len() == 0 {
             self.phase = Phase::Stopped;
+            self.timer = None;
             self.out.push(Action::Stopped);
         }
     }

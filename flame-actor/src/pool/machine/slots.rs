@@ -88,7 +88,8 @@ impl Machine {
 
     pub(super) fn fail_overdue(&mut self, now: Instant) {
         while let Some(request) = self.queue.overdue(now) {
-            let class = self.queue.get(request).map_or_else(ResourceClass::default, |entry| entry.request.class);
+            let class =
+                self.queue.get(request).map_or_else(ResourceClass::default, |entry| entry.request.class);
             let failure = self.timeout(class);
             self.fail_waiting(request, failure);
         }
@@ -155,7 +156,10 @@ impl Machine {
 
     /// The runner in whose slots a nested request may run if it would have to wait.
     fn host_in_place(&self, entry: &Entry) -> Option<RunnerSeq> {
-        entry.request.origin.filter(|&origin| self.fleet.get(origin).is_some_and(|runner| runner.hosts_work()))
+        entry
+            .request
+            .origin
+            .filter(|&origin| self.fleet.get(origin).is_some_and(|runner| runner.hosts_work()))
     }
 
     fn enqueue(&mut self, entry: Entry) {
@@ -251,7 +255,8 @@ impl Machine {
             return candidates.first().map(|only| only.runner);
         }
         let answer = catch_unwind(AssertUnwindSafe(|| self.settings.placement().choose(candidates)));
-        let chosen = answer.as_ref().ok().and_then(|&index| candidates.get(index)).map(|chosen| chosen.runner);
+        let chosen =
+            answer.as_ref().ok().and_then(|&index| candidates.get(index)).map(|chosen| chosen.runner);
         let chosen = chosen.or_else(|| candidates.get(Pack.choose(candidates)).map(|chosen| chosen.runner));
         if answer.is_err() {
             self.report_policy_panic();
