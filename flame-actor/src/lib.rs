@@ -3,6 +3,7 @@
 // The attributes name this crate by its absolute path, so that they work in its own tests too.
 extern crate self as flame_actor;
 
+mod arguments;
 mod attributes;
 mod delivery;
 mod host;
@@ -10,7 +11,7 @@ mod registry;
 mod task;
 
 pub use attributes::{remote, task};
-pub use registry::{RegistryError, RemoteHandler};
+pub use registry::{RegistryError, RemoteMessage};
 pub use task::{Task, TaskRun};
 
 /// What the attributes expand to. Not part of the interface: it changes without notice.
@@ -20,6 +21,7 @@ pub mod __private {
     pub use serde;
 
     pub use crate::{
+        arguments::{FromArguments, ReadArguments, WriteArguments, read_arguments},
         delivery::{Delivery, Forward, Methods},
         host::{PlaceFn, Start},
         registry::{
