@@ -3,8 +3,8 @@
 /// Makes a message deliverable to an actor from another node.
 ///
 /// Put it on each `impl Handler<M> for A` whose messages may come from afar; the handler itself stays as it is, and
-/// the actor still takes `M` from local senders. The attribute implements [`RemoteHandler<M>`](crate::RemoteHandler)
-/// for `A` and registers the pair in the executable.
+/// the actor still takes `M` from local senders. The attribute implements [`RemoteMessage<A>`](crate::RemoteMessage)
+/// for `M` and registers the pair in the executable.
 ///
 /// # What it asks for
 ///
@@ -92,7 +92,7 @@ pub use flame_actor_macros::remote;
 ///
 /// # What it asks for
 ///
-/// - A free function: no `self`, no `unsafe`, no `impl Trait`, at most 16 arguments. It may stand in a function body,
+/// - A free function: no `self`, no `unsafe`, no `impl Trait`; any number of arguments. It may stand in a function body,
 ///   but not in an `impl` block.
 /// - Arguments and output are `Serialize`, `DeserializeOwned`, `Send` and `'static`.
 /// - A reference argument travels as its owned type ([`ToOwned`]): `&str` as `String`, `&[T]` as `Vec<T>`, `&T` as `T`.

@@ -17,8 +17,7 @@ pub(crate) fn expand(list: TokenStream, item: TokenStream) -> Result<TokenStream
     let message = message_of(&handler)?;
     let pairs = pairs(list, &handler, message)?;
     let cfgs = cfgs(&handler.attrs);
-    let result = result_span(&handler).unwrap_or_else(|| message.span());
-    Ok(pairs.iter().map(|pair| register(pair, &cfgs, result)).collect())
+    Ok(pairs.iter().map(|pair| register(pair, &cfgs)).collect())
 }
 
 /// An actor and one of its messages, both concrete types.
@@ -99,22 +98,13 @@ fn example(ty: &Type) -> String {
     }
 }
 
-/// Where the handler says what it answers.
-fn result_span(handler: &ItemImpl) -> Option<Span> {
-    handler.items.iter().find_map(|item| match item {
-        syn::ImplItem::Type(ty) if ty.ident == "Result" => Some(ty.ty.span()),
-        _ => None,
-    })
-}
-
-fn register(Pair { actor, message }: &Pair, cfgs: &[&syn::Attribute], _result: Span) -> TokenStream {
-    let entry = quote_spanned! {message.span()=>
-        ::flame_actor::__private::HandlerEntry::of::<#actor, #message>(place)
-    };
+fn register(Pair { actor, message }: &Pair, cfgs: &[&syn::Attribute]) -> TokenStream {
+    // Bounds that do not hold are reported where the user wrote the message.
+    let header = quote_spanned!(message.span()=> impl ::flame_actor::RemoteMessage<#actor> for);
     quote! {
         #(#cfgs)*
         #[automatically_derived]
-        impl ::flame_actor::RemoteHandler<#message> for #actor {
+        #header #message {
             fn method() -> ::core::result::Result<
                 ::flame_actor::__private::MethodId,
                 &'static ::flame_actor::RegistryError,
@@ -131,7 +121,9 @@ fn register(Pair { actor, message }: &Pair, cfgs: &[&syn::Attribute], _result: S
                 use ::flame_actor::__private::{NotPlaceable as _, Placeable as _};
                 (&::flame_actor::__private::Probe::<#actor>::new()).place()
             }
-            ::flame_actor::__private::inventory::submit! { #entry }
+            ::flame_actor::__private::inventory::submit! {
+                ::flame_actor::__private::HandlerEntry::of::<#actor, #message>(place)
+            }
         };
     }
 }

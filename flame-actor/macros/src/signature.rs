@@ -10,15 +10,13 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// As many as a tuple can have that serde knows.
-const MAX_ARGUMENTS: usize = 16;
-
 /// What a task needs to know of its function.
 pub(crate) struct Signature {
     pub(crate) arguments: Vec<Argument>,
     /// The type that the function returns.
     pub(crate) output: TokenStream,
-    pub(crate) output_span: Span,
+    /// Where that type begins and ends.
+    pub(crate) output_span: (Span, Span),
     /// The function's own without its lifetimes, which an owned value has no use for.
     pub(crate) generics: Generics,
     pub(crate) is_async: bool,
@@ -30,8 +28,8 @@ pub(crate) struct Argument {
     pub(crate) name: Ident,
     /// The owned type: that of the function, or the `ToOwned` of a reference.
     pub(crate) owned: TokenStream,
-    /// For `&B`, the `B` that the function borrows from the owned value.
-    pub(crate) borrowed: Option<Type>,
+    /// Whether the function takes a reference to it.
+    pub(crate) is_borrowed: bool,
     /// The user's type in the source.
     pub(crate) span: Span,
 }
@@ -51,12 +49,6 @@ impl Signature {
         }
         if let Some(dots) = &signature.variadic {
             return refuse(dots.span(), "a task has a fixed number of arguments");
-        }
-        if let Some(one_more) = signature.inputs.iter().nth(MAX_ARGUMENTS) {
-            return refuse(
-                one_more.span(),
-                &format!("a task takes at most {MAX_ARGUMENTS} arguments: group some of them in a struct"),
-            );
         }
         let mut arguments = Vec::with_capacity(signature.inputs.len());
         for input in &signature.inputs {
@@ -96,18 +88,18 @@ impl Argument {
             Pat::Ident(pattern) => pattern.ident.clone(),
             _ => fallback,
         };
-        let (owned, borrowed) = match &*typed.ty {
+        let (owned, is_borrowed) = match &*typed.ty {
             Type::Reference(reference) => {
                 let target = borrowed_target(reference)?;
                 let owned = quote_spanned!(target.span()=> <#target as ::std::borrow::ToOwned>::Owned);
-                (owned, Some(target.clone()))
+                (owned, true)
             }
             ty => {
                 travels(ty, "a task owns its arguments")?;
-                (quote!(#ty), None)
+                (quote!(#ty), false)
             }
         };
-        Ok(Self { name, owned, borrowed, span: typed.ty.span() })
+        Ok(Self { name, owned, is_borrowed, span: typed.ty.span() })
     }
 }
 
@@ -129,12 +121,15 @@ fn borrowed_target(reference: &TypeReference) -> Result<&Type> {
     Ok(&reference.elem)
 }
 
-fn output(output: &ReturnType, after: Span) -> Result<(TokenStream, Span)> {
+fn output(output: &ReturnType, instead: Span) -> Result<(TokenStream, (Span, Span))> {
     match output {
-        ReturnType::Default => Ok((quote!(()), after)),
+        ReturnType::Default => Ok((quote!(()), (instead, instead))),
         ReturnType::Type(_, ty) => {
             travels(ty, "the output of a task travels by value")?;
-            Ok((quote!(#ty), ty.span()))
+            let mut tokens = quote!(#ty).into_iter();
+            let first = tokens.next().map_or(instead, |token| token.span());
+            let last = tokens.last().map_or(first, |token| token.span());
+            Ok((quote!(#ty), (first, last)))
         }
     }
 }

@@ -6,6 +6,7 @@ use syn::{
     Attribute, Error, GenericArgument, GenericParam, Ident, ItemFn, Result, Token,
     parse::{ParseStream, Parser},
     punctuated::Punctuated,
+    spanned::Spanned,
 };
 
 use crate::{
@@ -41,7 +42,7 @@ impl Task<'_> {
         let where_clause = &generics.where_clause;
         let fields = signature.arguments.iter().map(|Argument { name, owned, .. }| quote!(#name: #owned));
         let phantom = self.phantom_type();
-        let types = self.types();
+        let output = self.signature();
         let constructor = self.constructor();
         let instances = instances.iter().map(|instance| self.instance(instance));
         quote! {
@@ -53,27 +54,23 @@ impl Task<'_> {
 
             #(#cfgs)*
             const _: () = {
-                #types
+                #output
                 #constructor
                 #(#instances)*
             };
         }
     }
 
-    /// The function's types under names that a concrete version can use: the compiler puts its arguments in.
-    fn types(&self) -> TokenStream {
+    /// The function's return type under a name that a concrete version can use: the compiler puts its arguments in.
+    fn signature(&self) -> TokenStream {
         let name = &self.function.sig.ident;
         let (parameters, arguments, where_clause) = self.signature.generics.split_for_impl();
         let output = &self.signature.output;
-        let slots = self.slots();
-        let owned = self.signature.arguments.iter().map(|argument| &argument.owned);
         quote! {
+            #[automatically_derived]
             impl #parameters ::flame_actor::__private::Signature for #name #arguments #where_clause {
                 type Output = #output;
             }
-            // Private here, so that private types can be arguments of a public function.
-            trait __FlameArguments { #(type #slots;)* }
-            impl #parameters __FlameArguments for #name #arguments #where_clause { #(type #slots = #owned;)* }
         }
     }
 
@@ -87,7 +84,7 @@ impl Task<'_> {
             impl #parameters #name #arguments #where_clause {
                 #[doc(hidden)]
                 #[inline]
-                #[allow(dead_code, unreachable_pub, clippy::too_many_arguments)]
+                #[allow(dead_code, unreachable_pub, clippy::too_many_arguments, clippy::used_underscore_binding)]
                 #visibility fn task(#(#names: #owned),*) -> Self {
                     Self { #(#names,)* #phantom }
                 }
@@ -97,52 +94,58 @@ impl Task<'_> {
 
     /// One concrete version: its arguments travel as a tuple.
     fn instance(&self, instance: &Instance) -> TokenStream {
-        let Signature { arguments, output_span, .. } = &self.signature;
-        let name = &self.function.sig.ident;
-        let path = name.to_string();
-        let task = quote!(#name #instance);
-        let fields: Vec<_> = arguments.iter().map(|argument| &argument.name).collect();
-        // Names of their own, so that an argument may be called like the function.
-        let locals: Vec<_> =
-            (0..fields.len()).map(|i| format_ident!("arg{i}", span = Span::mixed_site())).collect();
-        let types: Vec<_> =
-            self.slots().iter().map(|slot| quote!(<#task as __FlameArguments>::#slot)).collect();
-        let spanned = |bound: TokenStream| -> Vec<TokenStream> {
-            let bounds = arguments.iter().zip(&types);
-            bounds.map(|(argument, ty)| quote_spanned!(argument.span=> #ty: #bound)).collect()
-        };
-        let serialize = spanned(quote!(::flame_actor::__private::serde::Serialize));
-        let deserialize = spanned(quote!(::flame_actor::__private::serde::de::DeserializeOwned));
+        let path = self.function.sig.ident.to_string();
+        let task = self.named_at(instance);
+        let fields: Vec<_> = self.signature.arguments.iter().map(|argument| &argument.name).collect();
+        let locals: Vec<_> = self.signature.arguments.iter().enumerate().map(local).collect();
+        let count = fields.len();
         let phantom = self.phantom_value();
-        let output = quote_spanned!(*output_span=> <#task as ::flame_actor::__private::Signature>::Output);
+        let output = self.output(&task);
         let start = self.start(instance, &locals);
+        // What fails for one argument is reported where the user wrote its type.
+        let arguments = Ident::new("arguments", Span::mixed_site());
+        let each = || self.signature.arguments.iter().zip(&locals);
+        let write = each().map(|(of, local)| quote_spanned!(of.span=> #arguments.next(#local)?;));
+        let read = each().map(|(of, local)| quote_spanned!(of.span=> let #local = #arguments.next()?;));
         quote! {
             #[automatically_derived]
-            #[allow(trivial_bounds)]
-            impl ::flame_actor::__private::serde::Serialize for #task where #(#serialize),* {
+            impl ::flame_actor::__private::serde::Serialize for #task {
                 fn serialize<__S: ::flame_actor::__private::serde::Serializer>(
                     &self,
                     serializer: __S,
                 ) -> ::core::result::Result<__S::Ok, __S::Error> {
-                    ::flame_actor::__private::serde::Serialize::serialize(&(#(&self.#fields,)*), serializer)
+                    let Self { #(#fields: #locals,)* .. } = self;
+                    #[allow(unused_mut)]
+                    let mut #arguments = ::flame_actor::__private::WriteArguments::<__S>::new(serializer, #count)?;
+                    #(#write)*
+                    #arguments.end()
                 }
             }
 
             #[automatically_derived]
-            #[allow(trivial_bounds)]
-            impl<'__de> ::flame_actor::__private::serde::Deserialize<'__de> for #task where #(#deserialize),* {
+            impl<'__de> ::flame_actor::__private::serde::Deserialize<'__de> for #task {
                 fn deserialize<__D: ::flame_actor::__private::serde::Deserializer<'__de>>(
                     deserializer: __D,
                 ) -> ::core::result::Result<Self, __D::Error> {
-                    let (#(#locals,)*) = <(#(#types,)*) as ::flame_actor::__private::serde::Deserialize<'__de>>
-                        ::deserialize(deserializer)?;
+                    ::flame_actor::__private::read_arguments(deserializer)
+                }
+            }
+
+            #[automatically_derived]
+            impl ::flame_actor::__private::FromArguments for #task {
+                const COUNT: usize = #count;
+                #[allow(unused_mut, unused_variables)]
+                fn from_arguments<'__de, __A: ::flame_actor::__private::serde::de::SeqAccess<'__de>>(
+                    mut #arguments: ::flame_actor::__private::ReadArguments<__A>,
+                ) -> ::core::result::Result<Self, __A::Error> {
+                    #(#read)*
                     ::core::result::Result::Ok(Self { #(#fields: #locals,)* #phantom })
                 }
             }
 
             #[automatically_derived]
             impl ::flame_actor::Task for #task {
-                type Output = #output;
+                #output
                 const NAME: &'static str = ::core::concat!(::core::module_path!(), "::", #path);
                 #[allow(deprecated)]
                 fn run(self) -> ::flame_actor::TaskRun<Self::Output> {
@@ -157,13 +160,29 @@ impl Task<'_> {
         }
     }
 
+    /// The type of a concrete version; that of a generic function has the place where it is listed.
+    fn named_at(&self, instance: &Instance) -> TokenStream {
+        let mut name = self.function.sig.ident.clone();
+        if !instance.is_empty() {
+            name.set_span(name.span().located_at(instance.span()));
+        }
+        quote!(#name #instance)
+    }
+
+    /// The associated type, with the place of the function's return type from its first to its last token.
+    fn output(&self, task: &TokenStream) -> TokenStream {
+        let (first, last) = self.signature.output_span;
+        let signature = quote_spanned!(first=> <#task as ::flame_actor::__private::Signature>);
+        let output = quote_spanned!(last=> Output);
+        quote!(type Output = #signature::#output;)
+    }
+
     fn start(&self, instance: &Instance, locals: &[Ident]) -> TokenStream {
         let function = &self.function.sig.ident;
         let call =
-            self.signature.arguments.iter().zip(locals).map(|(argument, local)| match &argument.borrowed {
-                // `&T` of a generic function names a type that is not known here, and `_` leaves it to the compiler.
-                Some(_) => quote!(::core::borrow::Borrow::borrow(&#local)),
-                None => quote!(#local),
+            self.signature.arguments.iter().zip(locals).map(|(argument, local)| match argument.is_borrowed {
+                true => quote!(::core::borrow::Borrow::borrow(&#local)),
+                false => quote!(#local),
             });
         let turbofish = if instance.is_empty() { quote!() } else { quote!(::#instance) };
         if self.signature.is_async {
@@ -177,11 +196,6 @@ impl Task<'_> {
                 ::flame_actor::TaskRun::Blocking(::std::boxed::Box::new(move || #function #turbofish(#(#call),*)))
             }
         }
-    }
-
-    /// What each argument is called in `__FlameArguments`.
-    fn slots(&self) -> Vec<Ident> {
-        (0..self.signature.arguments.len()).map(|index| format_ident!("Arg{index}")).collect()
     }
 
     fn phantom_type(&self) -> TokenStream {
@@ -201,6 +215,12 @@ impl Task<'_> {
             Some(_) => quote!(__types: ::core::marker::PhantomData),
         }
     }
+}
+
+/// A variable for an argument, which may itself be called like its function. It has the hygiene of the argument's type,
+/// because the compiler reports an expression of a hygiene of its own at the attribute.
+fn local((index, argument): (usize, &Argument)) -> Ident {
+    format_ident!("__arg{index}", span = argument.span)
 }
 
 /// Reads `#[task(u32, String)]`, or `#[task((u32, String), (u8, String))]` for more than one parameter.
@@ -244,7 +264,7 @@ fn some_arguments(input: ParseStream<'_>) -> Result<GenericArguments> {
 
 fn checked(arguments: GenericArguments, count: usize) -> Result<Instance> {
     if arguments.len() == count {
-        return Ok(quote!(<#arguments>));
+        return Ok(quote_spanned!(arguments.span()=> <#arguments>));
     }
     let message =
         format!("the function has {count} generic parameters, and {} are listed here", arguments.len());

@@ -7,9 +7,10 @@ use std::{
     panic::Location,
 };
 
-use actix::{Actor, Context, Handler, Message};
+use actix::{Actor, Context, Handler};
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::RemoteMessage;
 use crate::{
     delivery::Methods,
     host::{self, PlaceFn},
@@ -38,8 +39,7 @@ impl HandlerEntry {
     pub const fn of<A, M>(place: fn() -> Option<PlaceFn>) -> Self
     where
         A: Actor<Context = Context<A>> + Handler<M>,
-        M: Message + Serialize + DeserializeOwned + Send + 'static,
-        M::Result: Serialize + DeserializeOwned + Send,
+        M: RemoteMessage<A>,
     {
         Self {
             actor: TypeId::of::<A>,

@@ -52,7 +52,7 @@ pub enum RegistryError {
         second: &'static Location<'static>,
     },
 
-    /// [`RemoteHandler`](crate::RemoteHandler) was implemented by hand.
-    #[error("a remote handler is not registered: use `#[remote]` instead of implementing `RemoteHandler`")]
+    /// [`RemoteMessage`](crate::RemoteMessage) was implemented by hand.
+    #[error("a remote handler is not registered: use `#[remote]` instead of implementing `RemoteMessage`")]
     NotRegistered,
 }

@@ -2,14 +2,16 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use actix::{Actor, Handler, Message};
+use actix::{Actor, Message};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Registry, RegistryError};
 
-/// An actor that takes the message `M` from another node.
+/// A message that the actor `A` takes from another node.
 ///
-/// [`#[remote]`](macro@crate::remote) on `impl Handler<M> for A` implements it. Code that is generic over the actors
-/// it sends to asks for this trait where it would ask for [`Handler<M>`] of a local actor.
+/// [`#[remote]`](macro@crate::remote) on `impl Handler<M> for A` implements it for `M`. Code that is generic over the
+/// messages that it sends to a remote actor asks for this trait, as it would ask for
+/// [`Handler<M>`](actix::Handler) of a local one. That the message and its result can travel follows from it.
 ///
 /// Do not implement it by hand: a pair that the attribute has not registered cannot be found on the other node.
 ///
@@ -17,7 +19,7 @@ use super::{Registry, RegistryError};
 ///
 /// ```
 /// use actix::prelude::*;
-/// use flame_actor::{RemoteHandler, remote};
+/// use flame_actor::{RemoteMessage, remote};
 /// use serde::{Deserialize, Serialize};
 ///
 /// struct Counter(u64);
@@ -38,16 +40,20 @@ use super::{Registry, RegistryError};
 ///     }
 /// }
 ///
-/// fn takes_from_afar<A: RemoteHandler<M>, M: Message>() {}
-/// takes_from_afar::<Counter, Add>();
+/// fn tell_from_afar<M: RemoteMessage<Counter>>(_: M) {}
+/// tell_from_afar(Add(1));
 /// ```
+// The message, and not the actor, is what implements it: while the compiler does not know a message's type yet, it waits,
+// where it would guess it from an actor with a single handler and complain about the argument.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not take `{M}` from another node",
-    label = "no `#[remote]` handler of `{M}`",
-    note = "add `#[remote]` to `impl Handler<{M}> for {Self}`",
+    message = "`{A}` does not take `{Self}` from another node",
+    label = "not a message that `{A}` takes from another node",
+    note = "add `#[remote]` to `impl Handler<{Self}> for {A}`",
     note = "a generic handler is remote only for the types that its attribute lists: `#[remote(A<u32>: M<u32>)]`"
 )]
-pub trait RemoteHandler<M: Message>: Actor + Handler<M> {
+pub trait RemoteMessage<A: Actor>:
+    Message<Result: Serialize + DeserializeOwned + Send> + Serialize + DeserializeOwned + Send + 'static
+{
     /// The number of the pair on the wire.
     ///
     /// Fails only if the registry is broken, which every node reports when it starts.

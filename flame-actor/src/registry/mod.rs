@@ -11,5 +11,8 @@ mod table;
 
 pub use entry::{HandlerEntry, NotPlaceable, Placeable, Probe, TaskEntry};
 pub use error::RegistryError;
-pub use handler::{MethodCache, MethodId, RemoteHandler};
+pub use handler::{MethodCache, MethodId, RemoteMessage};
 pub use table::Registry;
+
+#[cfg(test)]
+mod tests;

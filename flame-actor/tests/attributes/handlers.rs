@@ -3,15 +3,15 @@
 use std::fmt::Debug;
 
 use actix::prelude::*;
-use flame_actor::{__private::Registry, RemoteHandler, remote};
+use flame_actor::{__private::Registry, RemoteMessage, remote};
 use serde::{Deserialize, Serialize};
 
 fn registry() -> &'static Registry {
     Registry::get().expect("the registry is sound")
 }
 
-fn number<A: RemoteHandler<M>, M: Message>() -> u32 {
-    A::method().expect("the registry is sound").number()
+fn number<A: Actor, M: RemoteMessage<A>>() -> u32 {
+    M::method().expect("the registry is sound").number()
 }
 
 #[derive(Debug, Serialize, Deserialize)]

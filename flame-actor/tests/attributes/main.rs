@@ -5,10 +5,9 @@
     missing_debug_implementations,
     unreachable_pub,
     unused_qualifications,
-    single_use_lifetimes,
-    clippy::pedantic,
-    clippy::nursery
+    clippy::pedantic
 )]
+#![allow(clippy::expect_used, reason = "only test functions are exempt, not their helpers")]
 
 mod handlers;
 mod tasks;

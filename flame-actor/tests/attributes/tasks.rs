@@ -189,7 +189,7 @@ async fn arguments_may_have_any_pattern_and_name() {
 
 #[task]
 #[allow(clippy::too_many_arguments, clippy::many_single_char_names)]
-fn sixteen(
+fn seventeen(
     a: u8,
     b: u8,
     c: u8,
@@ -206,13 +206,14 @@ fn sixteen(
     n: u8,
     o: u8,
     p: u8,
+    q: u8,
 ) -> u32 {
-    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p].into_iter().map(u32::from).sum()
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q].into_iter().map(u32::from).sum()
 }
 
 #[actix::test]
-async fn sixteen_arguments_travel() {
-    assert_eq!(call(sixteen::task(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2)).await, 17);
+async fn any_number_of_arguments_travels() {
+    assert_eq!(call(seventeen::task(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2)).await, 18);
 }
 
 /// A module that other code imports from.

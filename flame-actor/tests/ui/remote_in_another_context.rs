@@ -1,0 +1,22 @@
+use actix::prelude::*;
+use flame_actor::remote;
+use serde::{Deserialize, Serialize};
+
+struct Counter;
+impl Actor for Counter {
+    type Context = SyncContext<Self>;
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "u64")]
+struct Add(u64);
+
+#[remote]
+impl Handler<Add> for Counter {
+    type Result = u64;
+    fn handle(&mut self, Add(n): Add, _: &mut SyncContext<Self>) -> u64 {
+        n
+    }
+}
+
+fn main() {}
