@@ -15,7 +15,7 @@ use flame_actor::{
     backend::{Backend, ProcessBackend},
     runner::{Claimed, claim},
 };
-use rustix::process::{Resource, getpgrp, getpid, getrlimit, setrlimit};
+use rustix::process::{Resource, getpgrp, getpid, getrlimit, set_child_subreaper, setrlimit};
 
 use crate::support::{boot, boot_error, exit_of, order, this_executable, wait};
 
@@ -78,6 +78,7 @@ pub(crate) fn act(args: &[String]) {
         // Parents.
         ["who"] => say(format!("copy is a runner: {}", claim().unwrap().is_some())),
         ["parent", rest @ ..] => parent(rest),
+        ["parent-under-a-reaper", rest @ ..] => parent_under_a_reaper(rest),
         ["parent-of-itself"] => parent_of_itself(),
         ["parent-asks-twice"] => {
             say(format!("{} {}", claim().unwrap().is_none(), claim().unwrap().is_none()))
@@ -134,10 +135,10 @@ fn sleeper(escaped: bool) -> Child {
 }
 
 fn family(claimed: Claimed) {
-    let child = sleeper(false);
+    let mut child = sleeper(false);
     say(format!("family {} {}", std::process::id(), child.id()));
-    let _keep = claimed;
-    park()
+    child.wait().unwrap();
+    drop(claimed);
 }
 
 /// Goes on when it is asked to end.
@@ -147,9 +148,9 @@ fn stubborn() {
     runtime.block_on(async {
         let terminate = tokio::signal::unix::SignalKind::terminate();
         let mut terminate = tokio::signal::unix::signal(terminate).unwrap();
-        let child = sleeper(false);
+        let mut child = sleeper(false);
         say(format!("family {} {}", std::process::id(), child.id()));
-        loop {
+        while child.try_wait().unwrap().is_none() {
             terminate.recv().await;
             say("no");
         }
@@ -182,9 +183,20 @@ fn parent(runner_acts_as: &[&str]) {
     if runner_acts_as == ["chatter"] {
         say(exit_of(&instance));
     } else {
-        say(crate::support::log_line_of(instance.pid().unwrap(), "family ").text);
+        let family = crate::support::log_line_of(instance.pid().unwrap(), "family ").text;
+        say(format!("parent {} {family}", std::process::id()));
         park()
     }
+}
+
+/// Adopts what its parent process leaves behind, as a session manager does. Being of the same session it keeps the kernel from
+/// waking the stopped processes that are left behind.
+fn parent_under_a_reaper(runner_acts_as: &[&str]) {
+    set_child_subreaper(Some(getpid())).unwrap();
+    let mut parent = Command::new(this_executable());
+    let mut parent = parent.args([MARK, "parent"]).args(runner_acts_as).spawn().unwrap();
+    parent.wait().unwrap();
+    park()
 }
 
 /// An ordinary app: one executable, found by the backend itself, which is deleted meanwhile.
