@@ -95,9 +95,6 @@ mod tests {
             ExitReason::Signaled { signal: Signal::ABORT.as_raw(), core: true }.to_string(),
             "was killed by signal 6 (SIGABRT) and left a core dump"
         );
-        assert_eq!(
-            ExitReason::Signaled { signal: 63, core: false }.to_string(),
-            "was killed by signal 63"
-        );
+        assert_eq!(ExitReason::Signaled { signal: 63, core: false }.to_string(), "was killed by signal 63");
     }
 }

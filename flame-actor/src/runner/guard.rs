@@ -104,7 +104,9 @@ pub fn claim() -> Result<Option<Claimed>, RoleError> {
 #[non_exhaustive]
 pub enum RoleError {
     /// The variable that tells the role has a value that this build does not know.
-    #[error("the environment variable {RUNNER_VARIABLE} is set to {value:?}, which no parent of this build sets; unset it")]
+    #[error(
+        "the environment variable {RUNNER_VARIABLE} is set to {value:?}, which no parent of this build sets; unset it"
+    )]
     Variable {
         /// What it is set to, cut to 100 characters.
         value: String,
@@ -189,19 +191,18 @@ impl Call {
         let text = value.to_str().unwrap_or_default();
         let mut parts = text.split(':');
         let call = match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some("process"), Some(parent), Some(pipe), Some(generation), None) => {
-                parent.parse::<u32>().ok().zip(pipe.parse().ok()).zip(generation.parse().ok()).map(
-                    |((_, pipe), generation)| Self { kind: Kind::Process { pipe }, generation },
-                )
-            }
+            (Some("process"), Some(parent), Some(pipe), Some(generation), None) => parent
+                .parse::<u32>()
+                .ok()
+                .zip(pipe.parse().ok())
+                .zip(generation.parse().ok())
+                .map(|((_, pipe), generation)| Self { kind: Kind::Process { pipe }, generation }),
             (Some("stdin"), Some(generation), None, None, None) => {
                 generation.parse().ok().map(|generation| Self { kind: Kind::Stdin, generation })
             }
             _ => None,
         };
-        call.ok_or_else(|| RoleError::Variable {
-            value: value.to_string_lossy().chars().take(100).collect(),
-        })
+        call.ok_or_else(|| RoleError::Variable { value: value.to_string_lossy().chars().take(100).collect() })
     }
 
     fn is_for_this_process(&self) -> bool {
@@ -225,8 +226,7 @@ impl Call {
             parent,
             // The process backend starts each runner in a group of its own; of a foreign one that is not known, and
             // the group may be the parent's.
-            whole_group: matches!(self.kind, Kind::Process { .. })
-                || process::getpgrp() == process::getpid(),
+            whole_group: matches!(self.kind, Kind::Process { .. }) || process::getpgrp() == process::getpid(),
             farewell: Arc::clone(&farewell),
         };
         thread::Builder::new()
@@ -333,15 +333,14 @@ mod tests {
             Call::parse(value.as_ref()).unwrap(),
             Call { kind: Kind::Process { pipe: ino }, generation: 1 }
         );
-        assert_eq!(
-            Call::parse(RUNNER_ON_STDIN.as_ref()).unwrap(),
-            Call { kind: Kind::Stdin, generation: 1 }
-        );
+        assert_eq!(Call::parse(RUNNER_ON_STDIN.as_ref()).unwrap(), Call { kind: Kind::Stdin, generation: 1 });
     }
 
     #[test]
     fn a_variable_that_no_parent_sets_is_an_error_that_says_what_to_do() {
-        for value in ["yes", "process", "process:1:2", "process:1:2:3:4", "process:a:2:1", "stdin", "stdin:-1"] {
+        for value in
+            ["yes", "process", "process:1:2", "process:1:2:3:4", "process:a:2:1", "stdin", "stdin:-1"]
+        {
             let error = Call::parse(value.as_ref()).unwrap_err();
             assert!(error.to_string().contains(value) && error.to_string().contains("unset it"), "{error}");
         }

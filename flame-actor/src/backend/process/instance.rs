@@ -32,7 +32,11 @@ use crate::{
 };
 
 /// Starts a runner's process. Runs on the spawning thread, in its runtime.
-pub(super) fn start(recipe: &Recipe, boot: &Boot, generation: u32) -> Result<Arc<ProcessInstance>, BootError> {
+pub(super) fn start(
+    recipe: &Recipe,
+    boot: &Boot,
+    generation: u32,
+) -> Result<Arc<ProcessInstance>, BootError> {
     if Instant::now() >= boot.deadline {
         return Err(BootError::DeadlinePassed);
     }
@@ -165,6 +169,13 @@ struct Watcher {
     _liveness: PipeWriter,
 }
 
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        // Only alive if the watch broke off: the app's `tracing` subscriber panicked. Nobody would see its end.
+        self.group.kill();
+    }
+}
+
 impl Watcher {
     async fn run(mut self) {
         let status = self.until_exit().await;
@@ -200,7 +211,9 @@ impl Watcher {
         };
         match (status.code(), status.signal()) {
             (Some(code), _) => ExitReason::Exited { code },
-            (None, Some(signal)) if signal == rustix::process::Signal::KILL.as_raw() && self.memory_ran_out() => {
+            (None, Some(signal))
+                if signal == rustix::process::Signal::KILL.as_raw() && self.memory_ran_out() =>
+            {
                 ExitReason::OutOfMemory
             }
             (None, Some(signal)) => ExitReason::Signaled { signal, core: status.core_dumped() },
@@ -246,7 +259,11 @@ impl Waiter {
         Ok(Self { child, exit })
     }
 
-    fn wait_for(self, child: std::process::Child, group: Arc<Group>) -> oneshot::Receiver<io::Result<ExitStatus>> {
+    fn wait_for(
+        self,
+        child: std::process::Child,
+        group: Arc<Group>,
+    ) -> oneshot::Receiver<io::Result<ExitStatus>> {
         // The thread is waiting for exactly this.
         let _ = self.child.send((child, group));
         self.exit

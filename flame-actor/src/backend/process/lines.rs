@@ -199,7 +199,9 @@ mod tests {
     #[test]
     fn the_tail_keeps_the_last_lines_only() {
         let tail = Tail::new(2);
-        ["one", "two", "three"].map(|line| tail.push(line));
+        for line in ["one", "two", "three"] {
+            tail.push(line);
+        }
         assert_eq!(tail.lines(), ["two", "three"]);
         let none = Tail::new(0);
         none.push("one");
