@@ -2,6 +2,7 @@
 // The attributes name this crate by its absolute path, so that they work in its own tests too.
 extern crate self as flame_actor;
 
+mod arguments;
 mod attributes;
 pub mod backend;
 mod delivery;
@@ -14,10 +15,12 @@ pub mod runner;
 mod task;
 
 pub use attributes::{remote, task};
-pub use registry::{RegistryError, RemoteHandler};
+pub use node::{Parent, ParentError};
+pub use registry::{RegistryError, RemoteMessage};
 pub use remote::{
-    DownReason, RemoteAddr, RemoteMessage, RemoteRecipient, Request, SendError, serde_recipient as recipient,
+    DownReason, RemoteAddr, RemoteRecipient, Request, SendError, SerdeMessage, serde_recipient as recipient,
 };
+pub use runner::{current_runner, runner};
 pub use task::{Task, TaskRun};
 
 /// What the attributes expand to. Not part of the interface: it changes without notice.
@@ -27,6 +30,7 @@ pub mod __private {
     pub use serde;
 
     pub use crate::{
+        arguments::{FromArguments, ReadArguments, WriteArguments, read_arguments},
         delivery::Methods,
         host::{PlaceFn, Start},
         registry::{

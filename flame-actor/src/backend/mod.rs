@@ -22,6 +22,7 @@
 
 mod boot_error;
 mod exit;
+mod local;
 pub mod process;
 mod ticket;
 
@@ -39,6 +40,7 @@ use flame_transport::NodeId;
 pub use self::{
     boot_error::BootError,
     exit::ExitReason,
+    local::LocalBackend,
     process::ProcessBackend,
     ticket::{Ticket, TicketError},
 };

@@ -2,7 +2,8 @@
 
 use std::{fmt, io, io::Read};
 
-use flame_transport::{Invitation, LinkConfig};
+use bytes::BytesMut;
+use flame_transport::{Invitation, LinkConfig, codec};
 use serde::{Deserialize, Serialize};
 
 /// All that a runner needs to join its parent, once: where it listens, how both prove who they are, and for which pool.
@@ -33,13 +34,13 @@ impl Ticket {
     ///
     /// # Errors
     ///
-    /// [`TicketError::TooLong`] beyond [`Ticket::MAX_LEN`].
+    /// [`TicketError::Unencodable`] beyond [`Ticket::MAX_LEN`].
     pub fn encode(&self) -> Result<Vec<u8>, TicketError> {
-        let bytes = rmp_serde::to_vec_named(self).map_err(|e| TicketError::Malformed(e.to_string()))?;
-        if bytes.len() > Self::MAX_LEN {
-            return Err(TicketError::TooLong { len: bytes.len() });
+        let mut bytes = BytesMut::new();
+        match codec::encode(self, &mut bytes, Self::MAX_LEN) {
+            Ok(()) => Ok(bytes.into()),
+            Err(error) => Err(TicketError::Unencodable(error.to_string())),
         }
-        Ok(bytes)
     }
 
     /// The ticket that [`Ticket::encode`] made these bytes of.
@@ -51,7 +52,7 @@ impl Ticket {
         if bytes.len() > Self::MAX_LEN {
             return Err(TicketError::TooLong { len: bytes.len() });
         }
-        rmp_serde::from_slice(bytes).map_err(|e| TicketError::Malformed(e.to_string()))
+        codec::decode(bytes).map_err(|e| TicketError::Malformed(e.to_string()))
     }
 
     /// The bytes to write to a runner's standard input: [`Ticket::encode`] behind a mark and a length. Secret.
@@ -100,6 +101,9 @@ pub enum TicketError {
         /// Its length in bytes.
         len: usize,
     },
+    /// The ticket cannot be written: it would be too long.
+    #[error("the ticket cannot be encoded: {0}")]
+    Unencodable(String),
     /// The bytes are no ticket of this build.
     #[error("not a ticket of this build of the app: {0}")]
     Malformed(String),

@@ -6,6 +6,7 @@
 //! process.
 
 mod build;
+mod parent;
 
 use std::{io, thread};
 
@@ -13,6 +14,8 @@ use actix::{Arbiter, ArbiterHandle, System};
 use tokio::{runtime::Handle, sync::oneshot};
 
 pub(crate) use build::this_build;
+pub use parent::{Parent, ParentError};
+pub(crate) use parent::{ParentNode, Reception};
 
 /// A node's threads; they end when this is dropped.
 #[derive(Debug)]

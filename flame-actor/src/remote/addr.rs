@@ -6,13 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use actix::{Actor, Addr, Context, Recipient, dev::SendError as MailboxSendError};
+use actix::{Actor, Addr, Context, Handler, Recipient, dev::SendError as MailboxSendError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::{
     error::{DownReason, SendError},
     export::ExportedAddr,
-    outgoing::{RemoteMessage, with_encoded},
+    outgoing::{SerdeMessage, with_encoded},
     proxy,
     recipient::RemoteRecipient,
     reference::{Reference, Resolved},
@@ -20,7 +20,7 @@ use super::{
     scope,
     target::{Patience, Remote},
 };
-use crate::registry::RemoteHandler;
+use crate::registry::RemoteMessage;
 
 /// The address of an actor of this node or another one: `actix::Addr` across nodes.
 ///
@@ -63,12 +63,12 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
     /// The message is in order when this returns; dropping the [`Request`] gives up its answer only.
     pub fn send<M>(&self, message: M) -> Request<M>
     where
-        A: RemoteHandler<M>,
-        M: RemoteMessage,
+        A: Handler<M>,
+        M: RemoteMessage<A>,
     {
         match &self.target {
             Target::Local(address) => Request::local(address.send(message)),
-            Target::Remote(remote) => match A::method() {
+            Target::Remote(remote) => match M::method() {
                 Ok(method) => ask(remote, method.number(), &message, Patience::Bounded),
                 Err(error) => Request::failed(error.into()),
             },
@@ -80,8 +80,8 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
     /// actor's backlog (1 MiB by default) is full.
     pub fn do_send<M>(&self, message: M)
     where
-        A: RemoteHandler<M>,
-        M: RemoteMessage,
+        A: Handler<M>,
+        M: RemoteMessage<A>,
     {
         match &self.target {
             Target::Local(address) => address.do_send(message),
@@ -99,8 +99,8 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
     /// [`SendError::Full`] if the actor is behind, and whatever else is known of the actor and its node at this moment.
     pub fn try_send<M>(&self, message: M) -> Result<(), SendError>
     where
-        A: RemoteHandler<M>,
-        M: RemoteMessage,
+        A: Handler<M>,
+        M: RemoteMessage<A>,
     {
         match &self.target {
             Target::Local(address) => address.try_send(message).map_err(from_mailbox),
@@ -117,12 +117,12 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
     #[must_use]
     pub fn recipient<M>(&self) -> Recipient<M>
     where
-        A: RemoteHandler<M>,
-        M: RemoteMessage,
+        A: Handler<M>,
+        M: RemoteMessage<A>,
     {
         match &self.target {
             Target::Local(address) => address.clone().recipient(),
-            Target::Remote(remote) => proxy::recipient(remote, A::method().map_or(u32::MAX, |m| m.number())),
+            Target::Remote(remote) => proxy::recipient(remote, M::method().map_or(u32::MAX, |m| m.number())),
         }
     }
 
@@ -130,13 +130,13 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
     #[must_use]
     pub fn remote_recipient<M>(&self) -> RemoteRecipient<M>
     where
-        A: RemoteHandler<M>,
-        M: RemoteMessage,
+        A: Handler<M>,
+        M: RemoteMessage<A>,
     {
         match &self.target {
             Target::Local(address) => RemoteRecipient::local(address.clone().recipient()),
             Target::Remote(remote) => {
-                RemoteRecipient::remote(Arc::clone(remote), A::method().map_or(u32::MAX, |m| m.number()))
+                RemoteRecipient::remote(Arc::clone(remote), M::method().map_or(u32::MAX, |m| m.number()))
             }
         }
     }
@@ -251,12 +251,12 @@ pub(super) fn deserialize_reference<'de, D: Deserializer<'de>>(deserializer: D) 
     })
 }
 
-pub(super) fn ask<M: RemoteMessage>(remote: &Arc<Remote>, method: u32, message: &M, patience: Patience) -> Request<M> {
+pub(super) fn ask<M: SerdeMessage>(remote: &Arc<Remote>, method: u32, message: &M, patience: Patience) -> Request<M> {
     let asked = with_encoded(method, message, remote.max_message(), |ready| remote.ask(ready, patience));
     Request::remote(asked.unwrap_or_else(|error| Err(error.into())), remote)
 }
 
-pub(super) fn tell<M: RemoteMessage>(
+pub(super) fn tell<M: SerdeMessage>(
     remote: &Remote,
     method: u32,
     message: &M,
@@ -278,6 +278,6 @@ pub(super) fn from_mailbox<M>(error: MailboxSendError<M>) -> SendError {
     }
 }
 
-fn number<A: RemoteHandler<M>, M: RemoteMessage>() -> Result<u32, SendError> {
-    Ok(A::method()?.number())
+fn number<A: Actor, M: RemoteMessage<A>>() -> Result<u32, SendError> {
+    Ok(M::method()?.number())
 }

@@ -25,7 +25,7 @@ mod target;
 
 pub use addr::RemoteAddr;
 pub use error::{DownReason, SendError};
-pub use outgoing::RemoteMessage;
+pub use outgoing::SerdeMessage;
 pub use recipient::{RemoteRecipient, serde_recipient};
 pub use request::Request;
 

@@ -13,12 +13,12 @@ use super::scope;
 /// A message that can be sent to another node: it, and what its handler answers, can be encoded and decoded.
 ///
 /// Implemented for every such [`Message`]; there is nothing to implement by hand.
-pub trait RemoteMessage:
+pub trait SerdeMessage:
     Message<Result: Serialize + DeserializeOwned + Send> + Serialize + DeserializeOwned + Send + 'static
 {
 }
 
-impl<M> RemoteMessage for M
+impl<M> SerdeMessage for M
 where
     M: Message + Serialize + DeserializeOwned + Send + 'static,
     M::Result: Serialize + DeserializeOwned + Send,

@@ -36,13 +36,13 @@ use super::{
     addr::{dead_letter, tell},
     error::SendError,
     export::pointer_of,
-    outgoing::{RemoteMessage, with_encoded},
+    outgoing::{SerdeMessage, with_encoded},
     request::decode_answer,
     target::{Patience, Remote},
 };
 
 /// A recipient of one message of a remote actor.
-pub(super) fn recipient<M: RemoteMessage>(remote: &Arc<Remote>, method: u32) -> Recipient<M> {
+pub(super) fn recipient<M: SerdeMessage>(remote: &Arc<Remote>, method: u32) -> Recipient<M> {
     /// What actix lets wait in the channel, which is drained at once.
     const CAPACITY: usize = 16;
     let (sender, receiver) = channel::channel::<Proxy<M>>(CAPACITY);
@@ -80,13 +80,13 @@ struct Proxy<M> {
 
 struct ProxyContext;
 
-struct Core<M: RemoteMessage> {
+struct Core<M: SerdeMessage> {
     open: Mutex<Option<Open<M>>>,
     /// Something came while the receiver was busy.
     again: AtomicBool,
 }
 
-struct Open<M: RemoteMessage> {
+struct Open<M: SerdeMessage> {
     receiver: channel::AddressReceiver<Proxy<M>>,
     proxy: Proxy<M>,
     context: ProxyContext,
@@ -95,7 +95,7 @@ struct Open<M: RemoteMessage> {
 
 struct Entry(u64);
 
-impl<M: RemoteMessage> Core<M> {
+impl<M: SerdeMessage> Core<M> {
     /// Sends what has come, on this thread.
     fn drain(self: &Arc<Self>) {
         self.again.store(true, SeqCst);
@@ -116,7 +116,7 @@ impl<M: RemoteMessage> Core<M> {
     }
 }
 
-impl<M: RemoteMessage> Open<M> {
+impl<M: SerdeMessage> Open<M> {
     /// False when no clone of the recipient is left, or the actor is gone.
     fn take_all(&mut self, core: &Arc<Core<M>>) -> bool {
         let waker = Waker::from(Arc::clone(core));
@@ -131,7 +131,7 @@ impl<M: RemoteMessage> Open<M> {
     }
 }
 
-impl<M: RemoteMessage> Wake for Core<M> {
+impl<M: SerdeMessage> Wake for Core<M> {
     fn wake(self: Arc<Self>) {
         self.drain();
     }
@@ -143,7 +143,7 @@ impl Drop for Entry {
     }
 }
 
-impl<M: RemoteMessage> Proxy<M> {
+impl<M: SerdeMessage> Proxy<M> {
     fn forward(&self, message: &M, answer: Option<OneshotSender<M::Result>>) {
         match answer {
             None => dead_letter::<M>(tell(&self.remote, self.method, message, Patience::Bounded)),
@@ -171,7 +171,7 @@ impl<M: RemoteMessage> Proxy<M> {
     }
 }
 
-impl<M: RemoteMessage> Actor for Proxy<M> {
+impl<M: SerdeMessage> Actor for Proxy<M> {
     type Context = ProxyContext;
 }
 
@@ -188,7 +188,7 @@ impl ActorContext for ProxyContext {
 /// What a message waits in: at most until the end of the sender's call.
 struct ProxyEnvelope<M: Message>(Option<(M, Option<OneshotSender<M::Result>>)>);
 
-impl<M: RemoteMessage> EnvelopeProxy<Proxy<M>> for ProxyEnvelope<M> {
+impl<M: SerdeMessage> EnvelopeProxy<Proxy<M>> for ProxyEnvelope<M> {
     fn handle(&mut self, proxy: &mut Proxy<M>, _: &mut ProxyContext) {
         let Some((message, answer)) = self.0.take() else { return };
         let forwarded = catch_unwind(AssertUnwindSafe(|| proxy.forward(&message, answer)));
@@ -201,13 +201,13 @@ impl<M: RemoteMessage> EnvelopeProxy<Proxy<M>> for ProxyEnvelope<M> {
     }
 }
 
-impl<M: RemoteMessage> ToEnvelope<Proxy<M>, M> for ProxyContext {
+impl<M: SerdeMessage> ToEnvelope<Proxy<M>, M> for ProxyContext {
     fn pack(message: M, answer: Option<OneshotSender<M::Result>>) -> Envelope<Proxy<M>> {
         Envelope::with_proxy(Box::new(ProxyEnvelope(Some((message, answer)))))
     }
 }
 
-impl<M: RemoteMessage> Handler<M> for Proxy<M> {
+impl<M: SerdeMessage> Handler<M> for Proxy<M> {
     type Result = MessageResult<M>;
 
     /// Asked for by actix's types and never called: [`ProxyEnvelope`] takes each message before.

@@ -15,7 +15,7 @@ use super::{
     },
     error::SendError,
     export::ExportedRecipient,
-    outgoing::RemoteMessage,
+    outgoing::SerdeMessage,
     proxy,
     reference::{Reference, Resolved},
     request::Request,
@@ -43,7 +43,7 @@ where
     Remote(Arc<Remote>, u32),
 }
 
-impl<M: RemoteMessage> RemoteRecipient<M> {
+impl<M: SerdeMessage> RemoteRecipient<M> {
     pub(super) fn local(recipient: Recipient<M>) -> Self {
         Self { target: Target::Local(recipient) }
     }
@@ -100,7 +100,7 @@ impl<M: RemoteMessage> RemoteRecipient<M> {
     }
 }
 
-impl<M: RemoteMessage> From<Recipient<M>> for RemoteRecipient<M> {
+impl<M: SerdeMessage> From<Recipient<M>> for RemoteRecipient<M> {
     /// A recipient that stands for an actor of another node stays that actor's.
     fn from(recipient: Recipient<M>) -> Self {
         match proxy::original(&recipient) {
@@ -124,7 +124,7 @@ where
     }
 }
 
-impl<M: RemoteMessage> PartialEq for RemoteRecipient<M> {
+impl<M: SerdeMessage> PartialEq for RemoteRecipient<M> {
     fn eq(&self, other: &Self) -> bool {
         match (&self.target, &other.target) {
             (Target::Local(a), Target::Local(b)) => a == b,
@@ -134,9 +134,9 @@ impl<M: RemoteMessage> PartialEq for RemoteRecipient<M> {
     }
 }
 
-impl<M: RemoteMessage> Eq for RemoteRecipient<M> {}
+impl<M: SerdeMessage> Eq for RemoteRecipient<M> {}
 
-impl<M: RemoteMessage> Hash for RemoteRecipient<M> {
+impl<M: SerdeMessage> Hash for RemoteRecipient<M> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match &self.target {
             Target::Local(recipient) => recipient.hash(state),
@@ -159,13 +159,13 @@ where
     }
 }
 
-impl<M: RemoteMessage> Serialize for RemoteRecipient<M> {
+impl<M: SerdeMessage> Serialize for RemoteRecipient<M> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serialize_reference(self.reference(), serializer)
     }
 }
 
-impl<'de, M: RemoteMessage> Deserialize<'de> for RemoteRecipient<M> {
+impl<'de, M: SerdeMessage> Deserialize<'de> for RemoteRecipient<M> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match deserialize_reference(deserializer)? {
             Resolved::Remote(remote, method) => Ok(Self::remote(remote, method)),
@@ -200,14 +200,14 @@ impl<'de, M: RemoteMessage> Deserialize<'de> for RemoteRecipient<M> {
 /// }
 /// ```
 pub mod serde_recipient {
-    use super::{Deserialize, Deserializer, Recipient, RemoteMessage, RemoteRecipient, Serialize, Serializer};
+    use super::{Deserialize, Deserializer, Recipient, SerdeMessage, RemoteRecipient, Serialize, Serializer};
 
     /// Serialises the recipient as a reference.
     ///
     /// # Errors
     ///
     /// Outside of a message to another node, to which a reference could mean nothing.
-    pub fn serialize<M: RemoteMessage, S: Serializer>(
+    pub fn serialize<M: SerdeMessage, S: Serializer>(
         recipient: &Recipient<M>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -219,7 +219,7 @@ pub mod serde_recipient {
     /// # Errors
     ///
     /// Outside of a message of another node, and if the reference is to something else.
-    pub fn deserialize<'de, M: RemoteMessage, D: Deserializer<'de>>(
+    pub fn deserialize<'de, M: SerdeMessage, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Recipient<M>, D::Error> {
         Ok(RemoteRecipient::deserialize(deserializer)?.recipient())

@@ -8,11 +8,15 @@
 //!
 //! Messages are MessagePack with named fields, so that a later build can still read enough to refuse with the reason.
 
+use bytes::BytesMut;
 use quinn::{ReadExactError, RecvStream, SendStream, WriteError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Build, InvalidBuild, Refusal};
-use crate::NodeId;
+use crate::{
+    NodeId,
+    codec::{self, DecodeError, EncodeError},
+};
 
 /// The dialer's first words.
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,9 +69,9 @@ pub(super) enum MessageError {
     #[error("a handshake message of {0} bytes, more than {MAX_MESSAGE}")]
     TooLong(usize),
     #[error("a handshake message that cannot be read: {0}")]
-    Decode(#[from] rmp_serde::decode::Error),
+    Decode(#[from] DecodeError),
     #[error("a handshake message that cannot be written: {0}")]
-    Encode(#[from] rmp_serde::encode::Error),
+    Encode(#[from] EncodeError),
     #[error("a data stream that begins with {0:#04x}")]
     Preamble(u8),
     #[error(transparent)]
@@ -82,10 +86,10 @@ pub(super) enum MessageError {
 
 /// Writes one message. Not cancel safe: part of it may have been written.
 pub(super) async fn write<T: Serialize>(stream: &mut SendStream, message: &T) -> Result<(), MessageError> {
-    let body = rmp_serde::to_vec_named(message)?;
-    let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= MAX_MESSAGE);
-    let length = length.ok_or(MessageError::TooLong(body.len()))?;
-    stream.write_all(&[&length.to_le_bytes(), body.as_slice()].concat()).await?;
+    let mut body = BytesMut::new();
+    codec::encode(message, &mut body, MAX_MESSAGE)?;
+    let length = u32::try_from(body.len()).map_err(|_| MessageError::TooLong(body.len()))?;
+    stream.write_all(&[&length.to_le_bytes(), &body[..]].concat()).await?;
     Ok(())
 }
 
@@ -100,5 +104,5 @@ pub(super) async fn read<T: DeserializeOwned>(stream: &mut RecvStream) -> Result
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
-    Ok(rmp_serde::from_slice(&body)?)
+    Ok(codec::decode(&body)?)
 }

@@ -1,0 +1,110 @@
+//! Runners in the parent's own process, for tests and laptops.
+
+use std::{
+    future::Future,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_util::FutureExt;
+use tokio::sync::{oneshot, watch};
+
+use super::{Backend, Boot, BootError, BoxFuture, ExitReason, Instance};
+use crate::{
+    node::Threads,
+    runner::{
+        session::{self, Place},
+        work_arbiters,
+    },
+};
+
+/// Boots runners as threads of this process.
+///
+/// A runner of this backend is a node with threads, identity and link of its own: messages cross serde and QUIC as they do to
+/// a pod, so that what works here works there. What differs: a handler or task that blocks for ever keeps its
+/// thread beyond the runner's end, a crash of the process is everybody's, and there are no signals, exit codes or
+/// memory limits of a runner's own.
+///
+/// It needs no role line in `main`, so it is the backend for tests.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct LocalBackend;
+
+impl LocalBackend {
+    /// The backend.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Backend for LocalBackend {
+    fn name(&self) -> &str {
+        "local"
+    }
+
+    fn boot(&self, boot: Boot) -> BoxFuture<Result<Arc<dyn Instance>, BootError>> {
+        Box::pin(async move { start(boot).map(|instance| instance as _).map_err(BootError::other) })
+    }
+}
+
+#[derive(Debug)]
+struct LocalInstance {
+    name: String,
+    /// Dropped to end the runner.
+    end: Mutex<Option<oneshot::Sender<()>>>,
+    exit: watch::Receiver<Option<ExitReason>>,
+}
+
+fn start(boot: Boot) -> io::Result<Arc<LocalInstance>> {
+    let name = boot.runner.name().to_owned();
+    let threads = Arc::new(Threads::start(&name, work_arbiters())?);
+    let (end, ended) = oneshot::channel();
+    let (exited, exit) = watch::channel(None);
+    let network = threads.network().clone();
+    network.spawn(async move {
+        let session = session::run(Arc::clone(&threads), boot.ticket, Place::Thread);
+        let reason = tokio::select! {
+            outcome = guarded(session) => outcome,
+            // Also when the last handle is dropped.
+            _ = ended => ExitReason::Unknown { detail: "it was terminated".to_owned() },
+        };
+        drop(threads);
+        exited.send_replace(Some(reason));
+    });
+    Ok(Arc::new(LocalInstance { name, end: Mutex::new(Some(end)), exit }))
+}
+
+async fn guarded(session: impl Future<Output = Result<(), session::ServeError>>) -> ExitReason {
+    match std::panic::AssertUnwindSafe(session).catch_unwind().await {
+        Ok(Ok(())) => ExitReason::Exited { code: 0 },
+        Ok(Err(error)) => ExitReason::Unknown { detail: error.to_string() },
+        Err(_) => ExitReason::Unknown { detail: "it panicked".to_owned() },
+    }
+}
+
+impl Instance for LocalInstance {
+    fn describe(&self) -> String {
+        format!("threads of {} in this process", self.name)
+    }
+
+    fn pid(&self) -> Option<u32> {
+        Some(std::process::id())
+    }
+
+    fn exited(&self) -> BoxFuture<ExitReason> {
+        let mut exit = self.exit.clone();
+        Box::pin(async move {
+            let reason = exit.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+            reason.unwrap_or_else(|| ExitReason::Unknown { detail: "its threads are gone".to_owned() })
+        })
+    }
+
+    fn terminate(&self) {
+        drop(self.end.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn kill(&self) {
+        self.terminate();
+    }
+}
