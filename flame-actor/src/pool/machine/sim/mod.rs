@@ -29,6 +29,46 @@ fn the_oracle_agrees_with_every_step_of_random_worlds() {
 }
 
 #[test]
+fn the_worlds_reach_every_kind_of_decision() {
+    let mut decisions = String::new();
+    for seed in 0..200 {
+        let (settings, steps) = scenario(seed);
+        let mut world = World::new(&settings, seed);
+        steps.iter().try_for_each(|&step| world.step(step)).unwrap();
+        world.come_to_rest().unwrap();
+        decisions += &world.trace.join("\n");
+    }
+    for decision in [
+        "in_place: false",
+        "in_place: true",
+        "QueueFull",
+        "Timeout { phase: Queued",
+        "Timeout { phase: Booting",
+        "failure: BootFailed",
+        "PoolClosed",
+        "attempt: 3",
+        "Terminate",
+        "AskIdle",
+        "WantPermits",
+        "ReturnPermits",
+        "Lost {",
+        "Leaked",
+        "reason: Idle",
+        "reason: SingleUse",
+        "reason: NotReusable",
+        "reason: Resized",
+        "reason: MakeRoom",
+        "reason: Signalled",
+        "reason: Condemned",
+        "reason: PoolStops",
+        "Stopped",
+    ] {
+        let times = decisions.matches(decision).count();
+        assert!(times >= 5, "{decision:?} came {times} times in 200 worlds");
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_decisions() {
     let (settings, steps) = scenario(11);
     let trace = |_| {

@@ -180,7 +180,7 @@ impl World {
             Step::Gone(nth) => {
                 // Mostly of those that go, as in life.
                 let leaving = self.nth(nth, |sim| matches!(sim.life, Life::Draining | Life::Ending));
-                let runner = leaving.or_else(|| self.nth(nth, anyone).filter(|_| nth % 5 == 0));
+                let runner = leaving.or_else(|| self.nth(nth, anyone).filter(|_| nth.is_multiple_of(5)));
                 self.feed_some(runner.map(Event::Gone))
             }
             Step::Sigterm(nth) => {
@@ -289,7 +289,7 @@ impl World {
         let (runner, request) = (RunnerSeq(id), RequestId(id));
         let known = self.runners.contains_key(&runner) || self.calls.contains_key(&request);
         let late_join = self.runners.get(&runner).is_some_and(|sim| sim.life != Life::Booting);
-        if late_join && kind % 2 == 0 {
+        if late_join && kind.is_multiple_of(2) {
             return Some(Event::Joined(runner));
         }
         let error = BootFailure(Arc::new(BootCutShort::Ended));
