@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation(#[serde(with = "serde_bytes")] pub Vec<u8>);
 
-/// All that a runner needs to join its parent, once: where it listens, how both prove who they are, and for which pool.
+/// All that a runner needs to join its parent, once: where it listens, how both prove who they are, and for which
+/// pool.
 ///
 /// Holds the runner's private key. `Debug` shows none of it; [`Ticket::encode`] does, so mind where its bytes go.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
