@@ -9,22 +9,23 @@ use crate::runner::guard::{MAX_GENERATION, RUNNER_VARIABLE};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BootError {
-    /// This process never asked whether it is a runner, so the copy of it that was to be booted would not ask either: it
-    /// would run as a second parent and boot copies of its own, without end.
+    /// This process never asked whether it is a runner, so the copy of it that was to be booted would not ask either:
+    /// it would run as a second parent and boot copies of its own, without end.
     #[error(
-        "refused to boot a runner: this process never asked for its role, so its copies would not know that they are runners; \
-         make `flame_actor::runner::role()` the first thing in `main` (a test executable has no `main` of its own: use the in-process \
-         backend there, or name the app with `ProcessBackend::command`)"
+        "refused to boot a runner: this process never asked for its role, so its copies would not know that they are \
+         runners; make `if let Some(runner) = flame_actor::runner() { return runner.serve().await; }` the first line of `main` (a test executable has no `main` of its \
+         own: use the in-process backend there, or name the app with `ProcessBackend::command`)"
     )]
     NotAskedForRole,
     /// This process is a runner. Runners boot no runners: in a runner the pool's name stands for the parent's pool.
     #[error("refused to boot a runner: this process is itself a runner, and only the parent's pools grow")]
     IsRunner,
-    /// This process descends from runners of runners. The usual cause is a command that starts the app as a child of its own
-    /// instead of becoming it (`exec`), so that no copy recognises that it is a runner.
+    /// This process descends from runners of runners. The usual cause is a command that gives the app another standard
+    /// input than its own, so that no copy recognises that it is a runner.
     #[error(
-        "refused to boot a runner: this process was started by a runner's runner ({RUNNER_VARIABLE} is at generation {generation}, \
-         the last that may boot is {}); a command given to `ProcessBackend::command` must `exec` the app, not start it as a child",
+        "refused to boot a runner: this process was started by a runner's runner ({RUNNER_VARIABLE} is at generation \
+         {generation}, the last that may boot is {}); a command given to `ProcessBackend::command` must hand its \
+         standard input on to the app",
         MAX_GENERATION - 1
     )]
     TooDeep {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use rustix::process::Signal;
 
-/// How an instance ended, as its backend saw it. `Display` says it in words that follow on "the runner": "exited with code 1",
-/// "was killed by signal 9 (SIGKILL)".
+/// How an instance ended, as its backend saw it. `Display` says it in words that follow on "the runner": "exited with
+/// code 1", "was killed by signal 9 (SIGKILL)".
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExitReason {

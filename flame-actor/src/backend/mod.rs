@@ -1,8 +1,8 @@
 //! Backends boot runners and end them.
 //!
 //! A [`Backend`] knows one way to start a copy of the app: [`ProcessBackend`], the default, as a child process. The
-//! pool decides when and how many; the backend only carries it out. Whether a runner *joined* is seen by the
-//! pool over the network, so a backend says no more than "created" ([`Backend::boot`]) and "gone" ([`Instance::exited`]).
+//! pool decides when and how many; the backend only carries it out. Whether a runner *joined* is seen by the pool
+//! over the network, so a backend says no more than "created" ([`Backend::boot`]) and "gone" ([`Instance::exited`]).
 //!
 //! ```text
 //!   pool ── Boot { runner, ticket, deadline } ──▶ Backend::boot ──▶ Instance
@@ -13,8 +13,8 @@
 //!
 //! # How a runner gets its ticket
 //!
-//! The ticket holds the runner's private key. It never stands in an argument, in the environment, in a log line or in a
-//! file that others can read. The app's role line, the first in its `main`, recognises a runner by the variable
+//! The ticket holds the runner's private key. It never stands in an argument, in the environment, in a log line or in
+//! a file that others can read. The app's role line, the first in its `main`, recognises a runner by the variable
 //! [`RUNNER_VARIABLE`], which holds only public facts, and then reads the ticket from standard input. A backend of
 //! your own does the same: it starts the app with [`RUNNER_VARIABLE`] set to [`RUNNER_ON_STDIN`], writes
 //! [`Ticket::to_stdin`] to its standard input, and keeps that open for as long as the runner may live: at the end of
@@ -55,15 +55,15 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 ///
 /// An implementation promises that
 ///
-/// - a boot makes at most one instance, and that an instance whose `boot` was dropped midway, or whose last handle was
-///   dropped, is ended as by [`Instance::terminate`]: nothing is left running that nobody can end;
+/// - a boot makes at most one instance, and that an instance whose `boot` was dropped midway, or whose last handle
+///   was dropped, is ended as by [`Instance::terminate`]: nothing is left running that nobody can end;
 /// - the instance runs *this* build of the app (a runner of another build is refused when it joins);
 /// - the ticket reaches that instance and nobody else ([how](self#how-a-runner-gets-its-ticket));
 /// - the instance does not outlive this process by more than 5 seconds, however this process ends;
-/// - neither method of it blocks the thread that calls it, and no method panics.
+/// - no method blocks the thread that calls it, and none panics.
 ///
-/// It does *not* retry, count instances or wait for the runner to join: the pool does, and terminates the instance of a
-/// boot that took too long.
+/// It does *not* retry, count instances or wait for the runner to join: the pool does, and terminates the instance of
+/// a boot that took too long.
 ///
 /// # Examples
 ///
@@ -141,8 +141,8 @@ pub trait Instance: Send + Sync + Debug {
         None
     }
 
-    /// Resolves once the instance is *confirmed* gone: no instruction of it runs any more, and what it held is free. The
-    /// pool starts no replacement for it before that, so a guess is worse than a late answer.
+    /// Resolves once the instance is *confirmed* gone: no instruction of it runs any more, and what it held is free.
+    /// The pool starts no replacement for it before that, so a guess is worse than a late answer.
     ///
     /// May be awaited by any number of tasks, any number of times, before and after the end; all get an equal answer.
     ///
@@ -152,14 +152,15 @@ pub trait Instance: Send + Sync + Debug {
     fn exited(&self) -> BoxFuture<ExitReason>;
 
     /// Asks the instance to end, and ends it by force if it has not after a grace period of the backend's own (a few
-    /// seconds). Returns at once; [`Instance::exited`] tells when it is done. Asking twice is the same as asking once.
+    /// seconds). Returns at once; [`Instance::exited`] tells when it is done. Asking twice is the same as asking
+    /// once.
     fn terminate(&self);
 
     /// Ends the instance and all that it started by force, at once and without grace.
     fn kill(&self);
 
-    /// The last lines that the instance printed, oldest first, for reports of boots and runners that failed. Bounded by
-    /// the backend; empty where it cannot see any.
+    /// The last lines that the instance printed, oldest first, for reports of boots and runners that failed. Bounded
+    /// by the backend; empty where it cannot see any.
     fn log_tail(&self) -> Vec<String> {
         Vec::new()
     }
@@ -180,7 +181,8 @@ pub struct Boot {
 }
 
 impl Boot {
-    /// An order to boot `runner` for `pool` until `deadline`. The pool makes these; you need it only to test a backend.
+    /// An order to boot `runner` for `pool` until `deadline`. The pool makes these; you need it only to test a
+    /// backend.
     #[must_use]
     pub fn new(runner: NodeId, pool: impl Into<Arc<str>>, ticket: Ticket, deadline: Instant) -> Self {
         Self { runner, pool: pool.into(), ticket, deadline }

@@ -120,25 +120,36 @@ const MARK: [u8; 8] = *b"FLAMEtk1";
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use flame_transport::{Authority, NodeId};
+
     use super::*;
 
     fn ticket() -> Ticket {
-        Ticket::new(Invitation(b"the runner's own key".to_vec()), "thumbs")
+        let (parent, node) = (NodeId::new("parent").unwrap(), NodeId::new("thumbs-1").unwrap());
+        let valid_for = Duration::from_secs(60);
+        let credentials = Authority::new().unwrap().issue(&parent, &node, valid_for).unwrap();
+        let invitation = Invitation { addresses: Vec::new(), parent, node, credentials, valid_for };
+        Ticket::new(invitation, "thumbs", LinkConfig::default())
     }
 
     #[test]
     fn a_ticket_comes_out_of_the_pipe_as_it_went_in_and_nothing_behind_it_is_touched() {
-        let mut pipe = ticket().to_stdin().unwrap();
+        let ticket = ticket();
+        let mut pipe = ticket.to_stdin().unwrap();
         pipe.extend_from_slice(b"rest");
         let mut pipe = pipe.as_slice();
-        assert_eq!(Ticket::read(&mut pipe).unwrap(), ticket());
+        assert_eq!(Ticket::read(&mut pipe).unwrap().encode().unwrap(), ticket.encode().unwrap());
         assert_eq!(pipe, b"rest");
     }
 
     #[test]
     fn debug_shows_no_secret() {
-        let shown = format!("{:?}", ticket());
-        assert!(shown.contains("thumbs") && !shown.contains("key") && !shown.contains("116"), "{shown}");
+        let ticket = ticket();
+        let key = format!("{:?}", ticket.invitation.credentials.key_der());
+        let shown = format!("{ticket:?}");
+        assert!(shown.contains("thumbs") && !shown.contains(key.trim_matches(['[', ']'])), "{shown}");
     }
 
     #[test]
@@ -157,7 +168,7 @@ mod tests {
             assert!(matches!(Ticket::read(&mut &whole[..cut]), Err(TicketError::Pipe(_))), "cut at {cut}");
         }
         assert!(matches!(Ticket::decode(b"\xc1"), Err(TicketError::Malformed(_))));
-        let long = Ticket::new(Invitation(vec![0; Ticket::MAX_LEN]), "thumbs");
-        assert!(matches!(long.encode(), Err(TicketError::TooLong { .. })));
+        let long = Ticket { pool: "x".repeat(Ticket::MAX_LEN), ..ticket() };
+        assert!(matches!(long.encode(), Err(TicketError::Unencodable(_))));
     }
 }

@@ -1,13 +1,14 @@
 //! Tells whether this process is a runner, and ends a runner whose parent is lost.
 //!
-//! A runner is recognised by its standard input. Its parent writes the ticket into a pipe, names that pipe (by its inode, a
-//! public fact) in [`RUNNER_VARIABLE`], and gives it to the runner as standard input. The runner takes the pipe away from
-//! standard input, so that a copy of the app that the runner itself starts inherits the variable but not the pipe, and is
-//! no runner. Parent ids would not do: a parent that died a moment ago, or a command such as `strace` in between,
-//! changes them, and the orphan would go on as a second parent.
+//! A runner is recognised by its standard input. Its parent writes the ticket into a pipe, names that pipe (by its
+//! inode, a public fact) in [`RUNNER_VARIABLE`], and gives it to the runner as standard input. The runner takes the
+//! pipe away from standard input, so that a copy of the app that the runner itself starts inherits the variable but
+//! not the pipe, and is no runner. Parent ids would not do: a parent that died a moment ago, or a command such as
+//! `strace` in between, changes them, and the orphan would go on as a second parent.
 //!
-//! The pipe then stays open as the sign of life. Its end is seen by a thread of its own, which no busy arbiter can hold
-//! up, and which ends the whole process group, because what the runner started (ffmpeg) must not outlive it either.
+//! The pipe then stays open as the sign of life. Its end is seen by a thread of its own, which no busy arbiter can
+//! hold up, and which ends the whole process group, because what the runner started (ffmpeg) must not outlive it
+//! either.
 
 use std::{
     env,
@@ -36,8 +37,8 @@ pub const RUNNER_VARIABLE: &str = "FLAME_RUNNER";
 /// socket. For backends outside this crate.
 pub const RUNNER_ON_STDIN: &str = "stdin:1";
 
-/// From this generation on no process boots runners. The first parent is generation 0, its runners are 1; an app that a runner
-/// starts may have runners of its own, and that is the end of it.
+/// From this generation on no process boots runners. The first parent is generation 0, its runners are 1; an app that
+/// a runner starts may have runners of its own, and that is the end of it.
 pub(crate) const MAX_GENERATION: u32 = 2;
 
 /// What a runner got from its parent, and the guard that ends it when the parent is lost.
@@ -58,8 +59,8 @@ impl Guard {
     pub const GRACE: Duration = Duration::from_secs(2);
 
     /// Lets `farewell` run, on a thread of its own, between the parent's loss and the end of this process. It has
-    /// [`Guard::GRACE`]; the process ends as soon as it returns. Replaces what was given before. If the parent is lost
-    /// already, `farewell` never runs.
+    /// [`Guard::GRACE`]; the process ends as soon as it returns. Replaces what was given before. If the parent is
+    /// lost already, `farewell` never runs.
     pub fn on_parent_lost(&self, farewell: impl FnOnce() + Send + 'static) {
         lock(&self.0).0 = Some(Box::new(farewell));
     }
@@ -71,10 +72,11 @@ impl std::fmt::Debug for Guard {
     }
 }
 
-/// Asks whether this process is a runner: `None` says that it is not, or that it is the parent.
+/// Asks whether this process is a runner. `None` says that it is not: it is a parent, or an app without runners.
 ///
-/// Must run before anything reads standard input or starts a process, so first in `main`. In a parent it may be asked again;
-/// a runner's ticket is given out once. Blocks until the ticket is read, which the parent wrote before it started this process.
+/// Must run before anything reads standard input or starts a process, so first in `main`. In a parent it may be asked
+/// again; a runner's ticket is given out once. Blocks until the ticket is read, which the parent wrote before it
+/// started this process.
 ///
 /// # Errors
 ///
@@ -237,9 +239,9 @@ impl Call {
     }
 }
 
-/// A runner that was stopped (SIGSTOP) cannot see that its parent is gone, so the kernel wakes it then. SIGCONT and not
-/// SIGKILL: that would end this process alone, often before the guard saw the end of the pipe, and leave the
-/// rest of its group behind.
+/// A runner that was stopped (SIGSTOP) cannot see that its parent is gone, so the kernel wakes it then. SIGCONT and
+/// not SIGKILL: that would end this process alone, often before the guard saw the end of the pipe, and leave the rest
+/// of its group behind.
 fn wake_when_the_parent_ends() -> Result<(), RoleError> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     process::set_parent_process_death_signal(Some(Signal::CONT))
@@ -276,8 +278,8 @@ impl Watch {
     }
 
     fn until_the_parent_is_lost(&self) {
-        // The pipe tells at once. The parent's id is looked at beside it for the case that some other process, a fork of the
-        // parent, holds the pipe's other end too.
+        // The pipe tells at once. The parent's id is looked at beside it for the case that some other process, a fork
+        // of the parent, holds the pipe's other end too.
         const LOOK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
         loop {
             match poll(&mut [PollFd::new(&self.pipe, PollFlags::IN)], Some(&LOOK)) {

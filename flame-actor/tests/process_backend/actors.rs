@@ -1,4 +1,5 @@
-//! What the processes do that the tests start from this executable: [`MARK`], then the actor's name and its arguments.
+//! What the processes do that the tests start from this executable: [`MARK`], then the actor's name and its
+//! arguments.
 //!
 //! Each actor is what an app's `main` could be. They report in lines on standard output.
 
@@ -189,8 +190,8 @@ fn parent(runner_acts_as: &[&str]) {
     }
 }
 
-/// Adopts what its parent process leaves behind, as a session manager does. Being of the same session it keeps the kernel from
-/// waking the stopped processes that are left behind.
+/// Adopts what its parent process leaves behind, as a session manager does. Being of the same session it keeps the
+/// kernel from waking the stopped processes that are left behind.
 fn parent_under_a_reaper(runner_acts_as: &[&str]) {
     set_child_subreaper(Some(getpid())).unwrap();
     let mut parent = Command::new(this_executable());

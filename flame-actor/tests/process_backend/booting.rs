@@ -100,7 +100,8 @@ fn a_command_may_prepare_something_before_it_becomes_the_app() {
 }
 
 fn a_runner_is_a_copy_of_the_running_executable_also_after_it_was_deleted() {
-    // A link, because a file that was just written may be held open for a moment by a process that another test starts.
+    // A link, because a file that was just written may be held open for a moment by a process that another test
+    // starts.
     let folder = tempfile::tempdir_in(this_executable().parent().unwrap()).unwrap();
     let app = folder.path().join("app");
     fs::hard_link(this_executable(), &app).unwrap();

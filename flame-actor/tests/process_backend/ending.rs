@@ -98,9 +98,10 @@ fn terminate_kills_a_runner_that_does_not_end_and_its_group() {
 }
 
 fn terminate_and_kill_are_harmless_twice_and_after_the_end() {
-    let instance = boot(&runner(&["stubborn"]).grace(Duration::from_millis(50)));
+    let instance = boot(&runner(&["stubborn"]).grace(Duration::from_millis(300)));
     family(&instance);
     instance.terminate();
+    log_line(&instance, "no");
     instance.terminate();
     assert_eq!(exit_of(&instance), KILLED);
     instance.terminate();

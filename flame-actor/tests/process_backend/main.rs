@@ -1,5 +1,5 @@
-//! The process backend with real processes. This executable is the tests, and, told so by its first argument, also the
-//! parents and runners that they start.
+//! The process backend with real processes. This executable is the tests, and, told so by its first argument, also
+//! the parents and runners that they start.
 
 // `clippy.toml` allows these in functions marked `#[test]`, which a harness of one's own has none of.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]

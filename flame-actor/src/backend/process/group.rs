@@ -8,7 +8,8 @@ use std::{
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
-/// The process group that a runner leads. Sends no signal after the runner was reaped, when its id may belong to another.
+/// The process group that a runner leads. Sends no signal after the runner was reaped, when its id may belong to
+/// another.
 #[derive(Debug)]
 pub(super) struct Group {
     leader: Pid,
@@ -53,7 +54,8 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// If this process ignores SIGCHLD or reaps every child itself, there is no status to get, but the runner is gone.
+    /// If this process ignores SIGCHLD or reaps every child itself, there is no status to get, but the runner is
+    /// gone.
     pub(super) fn wait(&self, leader: &mut Child) -> io::Result<ExitStatus> {
         // Leaves the dead leader in place, which keeps its id, the group's, from being used again.
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -67,5 +69,32 @@ impl Group {
 
     fn life(&self) -> MutexGuard<'_, Life> {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_group_whose_leader_was_reaped_is_never_signalled_again() {
+        let mut ended = Command::new("true").spawn().unwrap();
+        let group = Group::of(&ended);
+        assert!(group.wait(&mut ended).unwrap().success());
+        assert!(group.life().reaped);
+
+        // As if the id had gone to another process.
+        let mut other = std::os::unix::process::CommandExt::process_group(&mut Command::new("sleep"), 0)
+            .arg("1000")
+            .spawn()
+            .unwrap();
+        let group = Group { leader: Pid::from_child(&other), life: group.life };
+        group.ask_leader();
+        group.kill();
+        assert!(!group.was_killed_by_us());
+        other.kill().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&other.wait().unwrap()), Some(9));
     }
 }

@@ -235,7 +235,8 @@ async fn end_of_grace(ending: &Notify, grace: Duration) {
 
 /// A thread that waits for one process, made before the process is.
 ///
-/// A blocked thread sees the end at once on every Unix and in every sandbox, without a handler for SIGCHLD: the signals are the app's.
+/// A blocked thread sees the end at once on every Unix and in every sandbox, without a handler for SIGCHLD: the
+/// signals are the app's.
 struct Waiter {
     child: mpsc::SyncSender<(std::process::Child, Arc<Group>)>,
     exit: oneshot::Receiver<io::Result<ExitStatus>>,
@@ -270,8 +271,8 @@ impl Waiter {
     }
 }
 
-/// Puts the ticket into the pipe before there is a reader. This cannot block, cannot raise SIGPIPE in an app that has restored it (the
-/// other end is still ours), and the runner never waits for its ticket.
+/// Puts the ticket into the pipe before there is a reader. This cannot block, cannot raise SIGPIPE in an app that has
+/// restored it (the other end is still ours), and the runner never waits for its ticket.
 fn fill(mut pipe: &PipeWriter, ticket: &[u8]) -> Result<(), BootError> {
     rustix::fs::fcntl_setfl(pipe, OFlags::NONBLOCK).map_err(|errno| no("pipe")(errno.into()))?;
     match pipe.write(ticket) {

@@ -44,8 +44,8 @@ impl<P: AsyncRead + AsFd + Unpin> Output<P> {
         }
     }
 
-    /// Takes what is in the pipe now, without waiting, and closes it. For a runner that has ended: a process that it started and
-    /// that left its group may hold the pipe open for ever.
+    /// Takes what is in the pipe now, without waiting, and closes it. For a runner that has ended: a process that it
+    /// started and that left its group may hold the pipe open for ever.
     pub(super) fn take_the_rest(&mut self) {
         // More than a pipe holds by default, and a bound if somebody goes on writing.
         const REST: usize = 32;

@@ -2,12 +2,12 @@
 //!
 //! # What a runner process is
 //!
-//! - A copy of the running executable, also if the file was rebuilt or removed meanwhile (on Linux), or the command that
-//!   you name. It inherits the environment and the working directory, not the arguments.
+//! - A copy of the running executable, also if the file was rebuilt or removed meanwhile (on Linux), or the command
+//!   that you name. It inherits the environment and the working directory, not the arguments.
 //! - Its ticket comes over a pipe that was filled before it started, and that then stays open as the sign of this
 //!   process's life. Nothing secret is in its arguments or its environment.
-//! - It leads a process group of its own, so a terminal's Ctrl-C reaches this process alone. When the runner ends, however it
-//!   ends, what is left of its group (an ffmpeg that it started) is killed.
+//! - It leads a process group of its own, so a terminal's Ctrl-C reaches this process alone. When the runner ends,
+//!   however it ends, what is left of its group (an ffmpeg that it started) is killed.
 //! - It ends within 5 seconds of this process, also if that was killed.
 //! - What it prints goes line by line into `tracing` (target [`LOG_TARGET`], fields `runner`, `pool`, `pid` and
 //!   `stream`) and into [`Instance::log_tail`], never to this process's standard output.
@@ -81,15 +81,15 @@ impl ProcessBackend {
         self
     }
 
-    /// How long a runner that is terminated has between SIGTERM and SIGKILL. 3 seconds by default; keep it under the pool's
-    /// `terminate_timeout`.
+    /// How long a runner that is terminated has between SIGTERM and SIGKILL. 3 seconds by default; keep it under the
+    /// pool's `terminate_timeout`.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.change().grace = grace;
         self
     }
 
-    /// How many of its last lines [`Instance::log_tail`] keeps of each runner. 64 by default, of at most 8 KiB each; longer
-    /// lines are cut into several.
+    /// How many of its last lines [`Instance::log_tail`] keeps of each runner. 64 by default, of at most 8 KiB each;
+    /// longer lines are cut into several.
     pub fn log_tail(mut self, lines: usize) -> Self {
         self.change().tail = lines;
         self
@@ -128,7 +128,8 @@ impl Backend for ProcessBackend {
         Box::pin(async move {
             let generation = admission::check(recipe.program.is_none())?;
             let spawner = spawner::handle()?;
-            // If this future is dropped meanwhile, so is the instance that the task returns, and that ends the process.
+            // If this future is dropped meanwhile, so is the instance that the task returns, and that ends the
+            // process.
             let started = spawner.spawn(async move { instance::start(&recipe, &boot, generation) });
             match started.await {
                 Ok(Ok(instance)) => Ok(instance as Arc<dyn Instance>),
@@ -169,8 +170,8 @@ impl Recipe {
     }
 }
 
-/// On Linux the link that still leads to the running executable after the file was replaced or removed; the child resolves
-/// it before it has become another program, so `self` is this executable.
+/// On Linux the link that still leads to the running executable after the file was replaced or removed; the child
+/// resolves it before it has become another program, so `self` is this executable.
 fn running_executable() -> Result<PathBuf, BootError> {
     if cfg!(target_os = "linux") {
         return Ok(PathBuf::from("/proc/self/exe"));

@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How many processes of this process's control group, where its runners live too, were killed for memory so far. `None`
-/// where the kernel does not tell. Two of these around a SIGKILL tell an out-of-memory kill from another; best effort,
-/// because a kill of something else in the group in between counts too.
+/// How many processes of this process's control group, where its runners live too, were killed for memory so far.
+/// `None` where the kernel does not tell. Two of these around a SIGKILL tell an out-of-memory kill from another; best
+/// effort, because a kill of something else in the group in between counts too.
 pub(super) fn kills() -> Option<u64> {
     let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
     counters(&membership).into_iter().find_map(|path| count(&fs::read_to_string(path).ok()?))

@@ -12,8 +12,9 @@ use crate::backend::BootError;
 
 /// The thread's runtime. Tasks spawned on it run on that thread alone.
 ///
-/// The thread lives as long as the process. It must: the kernel counts the end of the *thread* that started a process as the end of
-/// that process's parent and sends the parent-death signal. It belongs to no parent or pool of this process, so any number may share it.
+/// The thread lives as long as the process. It must: the kernel counts the end of the *thread* that started a process
+/// as the end of that process's parent and sends the parent-death signal. It belongs to no parent or pool of this
+/// process, so any number may share it.
 pub(super) fn handle() -> Result<Handle, BootError> {
     static SPAWNER: Mutex<Option<Handle>> = Mutex::new(None);
     let mut spawner = SPAWNER.lock().unwrap_or_else(PoisonError::into_inner);
