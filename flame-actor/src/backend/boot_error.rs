@@ -13,7 +13,7 @@ pub enum BootError {
     /// it would run as a second parent and boot copies of its own, without end.
     #[error(
         "refused to boot a runner: this process never asked for its role, so its copies would not know that they are \
-         runners; make `if let Some(runner) = flame_actor::runner() { return runner.serve().await; }` the first line of `main` (a test executable has no `main` of its \
+         runners; make `if let Some(runner) = flame_actor::runner() {{ return runner.serve().await; }}` the first line of `main` (a test executable has no `main` of its \
          own: use the in-process backend there, or name the app with `ProcessBackend::command`)"
     )]
     NotAskedForRole,

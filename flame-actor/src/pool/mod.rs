@@ -1,5 +1,213 @@
-//! Pools: settings, policies, and the state machine that decides when to boot, place, queue and retire.
+//! Pools: they boot runners when there is work, place actors and calls on them, and let them go when there is none.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `builder` | [`PoolBuilder`], which makes a [`Pool`] |
+//! | `placing`, `child` | `place_child`, and the owner of what it placed |
+//! | `calling` | `call` and `cast` |
+//! | [`machine`] | what the pool decides, as a pure state machine |
+//! | `core`, `runners`, `supervisor` | the shell that feeds the machine and does what it says |
 
+mod builder;
+mod calling;
+mod child;
+mod core;
+mod error;
 pub mod machine;
+mod orders;
+mod placing;
 pub mod policy;
+mod runners;
 pub mod settings;
+mod supervisor;
+
+use std::sync::Arc;
+
+use actix::{Actor, Context};
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use builder::{PoolBuilder, PoolError};
+pub use calling::Calling;
+pub use child::Child;
+pub use error::{CallError, PlaceError, PlaceFailure, RunnerLoss};
+pub use placing::Placing;
+
+use self::core::{Core, Work};
+use crate::task::Task;
+
+/// A pool of runners: the handle through which an app places work.
+///
+/// Clones are cheap and share the pool. When the last is dropped the pool drains: work in flight may finish within
+/// `shutdown_timeout`, then the runners end.
+///
+/// # Examples
+///
+/// ```
+/// use actix::prelude::*;
+/// use flame_actor::{Pool, backend::LocalBackend, remote, task};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Counter(u64);
+/// impl Actor for Counter {
+///     type Context = Context<Self>;
+/// }
+///
+/// #[derive(Message, Serialize, Deserialize)]
+/// #[rtype(result = "u64")]
+/// struct Add(u64);
+///
+/// #[remote]
+/// impl Handler<Add> for Counter {
+///     type Result = u64;
+///     fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> u64 {
+///         self.0 += n;
+///         self.0
+///     }
+/// }
+///
+/// #[task]
+/// async fn double(n: u64) -> u64 {
+///     n * 2
+/// }
+///
+/// # #[actix::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // The process backend is the default; this one needs no role line in `main`.
+/// let pool = Pool::builder("numbers").max(2).backend(LocalBackend::new()).start()?;
+///
+/// let counter = pool.place_child(Counter(40)).await?;
+/// assert_eq!(counter.send(Add(2)).await?, 42);
+///
+/// assert_eq!(pool.call(double::task(21)).await?, 42);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Pool {
+    handle: Arc<Handle>,
+}
+
+/// Shared by the clones of a [`Pool`]; drains it when it goes.
+struct Handle {
+    core: Arc<Core>,
+}
+
+impl Pool {
+    /// The options of a pool called `name`: 1 to 40 of `a`–`z`, `0`–`9` and `-`. Its runners are called
+    /// `<name>-<number>`.
+    pub fn builder(name: impl Into<String>) -> PoolBuilder {
+        PoolBuilder::new(name.into())
+    }
+
+    /// Places an actor on a runner and starts it there: `actor.start()`, somewhere else.
+    ///
+    /// Await the [`Placing`] for the [`Child`], which owns the actor; or take its [`addr`](Placing::addr) at once. The
+    /// actor is encoded before this returns. Nothing else happens until the placing is polled or asked for its address.
+    ///
+    /// The actor needs no more than serde derives, and [`#[remote]`](macro@crate::remote) on the handlers whose messages
+    /// come from elsewhere. It need not be `Send`. What cannot travel is `#[serde(skip)]` and made in `started`.
+    ///
+    /// # Errors
+    ///
+    /// The placing resolves to a [`PlaceError`], which gives the actor back if it never started.
+    #[must_use = "the actor is placed when this is awaited, or asked for its address"]
+    pub fn place_child<A>(&self, actor: A) -> Placing<A>
+    where
+        A: Actor<Context = Context<A>> + Serialize + DeserializeOwned,
+    {
+        Placing::new(&self.handle.core, actor)
+    }
+
+    /// Runs a task on a runner and gives back its output.
+    ///
+    /// The task's arguments are encoded before this returns; nothing else happens until the call is polled. Queue, boot
+    /// and execution together may take the pool's `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// See [`CallError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the [`Calling`] cancels the work: what is still queued is never sent, what runs is dropped at its next await.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use flame_actor::{CallError, Pool, backend::LocalBackend, task};
+    /// #[task]
+    /// fn fibonacci(n: u32) -> u64 {
+    ///     (0..n).fold((0, 1), |(a, b), _| (b, a + b)).0
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Pool::builder("numbers").backend(LocalBackend::new()).start()?;
+    /// assert_eq!(pool.call(fibonacci::task(50)).await?, fibonacci(50));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn call<T: Task>(&self, task: T) -> Calling<T::Output> {
+        Calling::new(&self.handle.core, &task)
+    }
+
+    /// Runs a task on a runner and forgets its output. A failure is a warning in the log (target `flame::dead_letter`).
+    /// Casts wait in the pool's queue as calls do, within its `max_queue`, and have the same `timeout`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use flame_actor::{Pool, backend::LocalBackend, task};
+    /// #[task]
+    /// async fn greet(name: String) {
+    ///     println!("hello, {name}");
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Pool::builder("greetings").backend(LocalBackend::new()).start()?;
+    /// pool.cast(greet::task("world".to_owned()));
+    /// pool.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cast<T: Task>(&self, task: T) {
+        calling::cast(&self.handle.core, &task);
+    }
+
+    /// Drains the pool and waits for its end: no new work is taken, what waits fails, work in flight may finish within
+    /// `shutdown_timeout`, then the runners end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the pool to drain by itself.
+    pub async fn stop(&self) {
+        self.handle.core.shut_down();
+        self.handle.core.stopped().await;
+    }
+
+    /// What the pool has and waits for, and why it does or does not grow.
+    #[must_use]
+    pub fn inspect(&self) -> machine::Inspection {
+        self.handle.core.inspect()
+    }
+
+    /// The pool's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.handle.core.name()
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.core.shut_down();
+    }
+}

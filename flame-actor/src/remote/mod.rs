@@ -33,5 +33,6 @@ pub(crate) use error::Refusal;
 pub(crate) use export::ExportedChild;
 pub(crate) use outgoing::encode_whole;
 pub(crate) use peer::{ExportGuard, Peer, PeerEvents};
-pub(crate) use reference::{Encoded, Ready, Reference, Resolved, parse, put_head};
-pub(crate) use target::{Pending, Remote};
+pub(crate) use reference::{Encoded, Resolved, Sendable, discard, parse, placed_port, put_head};
+pub(crate) use request::decode_answer;
+pub(crate) use target::Remote;

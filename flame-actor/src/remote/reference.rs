@@ -150,6 +150,14 @@ pub(crate) fn parse<'a>(mut body: &'a [u8], peer: &Arc<Peer>) -> Result<Parts<'a
     Ok(Parts { method, table, payload: body })
 }
 
+/// The port in an answer that is nothing but one reference to an actor of the sender's.
+pub(crate) fn placed_port(mut body: &[u8]) -> Option<u32> {
+    let (head, count) = (varint::take(&mut body)?, varint::take(&mut body)?);
+    let (&side, mut rest) = body.split_first()?;
+    let port = varint::take(&mut rest)?;
+    if (head, count, side) == (1, 1, OF_SENDER) { u32::try_from(port).ok() } else { None }
+}
+
 /// Lets go of the references in a body that nobody takes.
 pub(crate) fn discard(body: &[u8], peer: &Arc<Peer>) {
     drop(parse(body, peer));

@@ -1,7 +1,7 @@
 //! The runner's side: "am I a runner?", and serving the parent until it is over.
 
 pub(crate) mod guard;
-mod logs;
+pub(crate) mod logs;
 pub(crate) mod session;
 
 use std::{cell::RefCell, process, sync::Arc, thread, time::Duration};

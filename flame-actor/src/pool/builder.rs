@@ -1,0 +1,154 @@
+//! What a pool is told when it is made.
+
+use std::{sync::Arc, time::Duration};
+
+use flame_transport::{InvalidConfig, LinkConfig};
+
+use super::{
+    Handle, Pool,
+    core::Core,
+    policy::{Growth, Placement},
+    settings::{IdleShutdown, InvalidSettings, PoolOptions},
+};
+use crate::{
+    backend::{Backend, ProcessBackend},
+    node::{Parent, ParentError},
+};
+
+/// The options of a pool; [`start`](PoolBuilder::start) makes it.
+#[must_use = "a pool is made by start()"]
+pub struct PoolBuilder {
+    options: PoolOptions,
+    backend: Arc<dyn Backend>,
+    parent: Option<Parent>,
+    link: LinkConfig,
+}
+
+/// Why there is no pool.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// Its settings are wrong: all that is wrong with them.
+    #[error(transparent)]
+    Settings(#[from] InvalidSettings),
+    /// The settings of its links are wrong.
+    #[error(transparent)]
+    Link(#[from] InvalidConfig),
+    /// Its parent could not be started.
+    #[error(transparent)]
+    Parent(#[from] ParentError),
+}
+
+impl PoolBuilder {
+    pub(super) fn new(name: String) -> Self {
+        Self {
+            options: PoolOptions::new(name),
+            backend: Arc::new(ProcessBackend::new()),
+            parent: None,
+            link: LinkConfig::default(),
+        }
+    }
+
+    /// Runners to keep, whether there is work or not. Default 0.
+    pub fn min(self, runners: u32) -> Self {
+        self.with(|options| options.min(runners))
+    }
+
+    /// Instances that may exist at once, those that boot or end included. Default 8.
+    pub fn max(self, runners: u32) -> Self {
+        self.with(|options| options.max(runners))
+    }
+
+    /// What one runner may do at a time: calls, children. Default 100, or 1 with `single_use`.
+    pub fn max_concurrency(self, slots: u32) -> Self {
+        self.with(|options| options.max_concurrency(slots))
+    }
+
+    /// A runner serves one call or child and ends. Default false.
+    pub fn single_use(self, single_use: bool) -> Self {
+        self.with(|options| options.single_use(single_use))
+    }
+
+    /// The time a call has in all: queue, boot and execution. Default 30 s; `None` for no limit.
+    pub fn timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.with(|options| options.timeout(timeout))
+    }
+
+    /// The time a runner has to join; then its instance is ended. Default 30 s.
+    pub fn boot_timeout(self, timeout: Duration) -> Self {
+        self.with(|options| options.boot_timeout(timeout))
+    }
+
+    /// The time work in flight has when its runner is told to go. Default 30 s.
+    pub fn shutdown_timeout(self, timeout: Duration) -> Self {
+        self.with(|options| options.shutdown_timeout(timeout))
+    }
+
+    /// After how long without work a runner above `min` ends. Default 30 s; `None` for never.
+    pub fn idle_shutdown_after(self, time: impl Into<Option<Duration>>) -> Self {
+        let rule = time.into().map_or(IdleShutdown::Never, IdleShutdown::After);
+        self.with(|options| options.idle_shutdown(rule))
+    }
+
+    /// The same for the last `min` runners, which the next request brings back. Default: never.
+    pub fn min_idle_shutdown_after(self, time: impl Into<Option<Duration>>) -> Self {
+        self.with(|options| options.min_idle_shutdown_after(time))
+    }
+
+    /// Requests that may wait for a slot. Default 10,000.
+    pub fn max_queue(self, requests: usize) -> Self {
+        self.with(|options| options.max_queue(requests))
+    }
+
+    /// When runners are booted. Default [`Demand`](super::policy::Demand).
+    pub fn growth(self, policy: impl Growth) -> Self {
+        self.with(|options| options.growth(policy))
+    }
+
+    /// Which runner gets work. Default [`Pack`](super::policy::Pack).
+    pub fn placement(self, policy: impl Placement) -> Self {
+        self.with(|options| options.placement(policy))
+    }
+
+    /// How runners are booted. Default: [`ProcessBackend`], as child processes.
+    pub fn backend(mut self, backend: impl Backend) -> Self {
+        self.backend = Arc::new(backend);
+        self
+    }
+
+    /// The parent that owns the pool. Default: one that is shared by all pools of the process.
+    pub fn parent(mut self, parent: &Parent) -> Self {
+        self.parent = Some(parent.clone());
+        self
+    }
+
+    /// How the links to the runners behave: how soon a silent runner is given up, how long a message may be.
+    pub fn link(mut self, link: LinkConfig) -> Self {
+        self.link = link;
+        self
+    }
+
+    /// Makes the pool, which boots its `min` runners.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]; wrong settings come all in one.
+    pub fn start(self) -> Result<Pool, PoolError> {
+        let settings = self.options.validate()?;
+        self.link.validate()?;
+        let parent = self.parent.map_or_else(Parent::shared, Ok)?.into_node();
+        let core = Core::start(settings, self.backend, parent, self.link)?;
+        Ok(Pool { handle: Arc::new(Handle { core }) })
+    }
+
+    fn with(mut self, set: impl FnOnce(PoolOptions) -> PoolOptions) -> Self {
+        self.options = set(self.options);
+        self
+    }
+}
+
+impl std::fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PoolBuilder").field("backend", &self.backend.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,292 @@
+//! The shell around the machine: feeds it what happens, and carries out what it says.
+//!
+//! An event may come from any thread. What it leads to is done on that thread if it is quick (a slot is handed over) and
+//! by the [`Supervisor`] if it takes its time (a boot). A call that finds a free slot thus crosses no thread.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use actix::Addr;
+use flame_transport::{LinkConfig, NodeId};
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    error::RunnerLoss,
+    machine::{Action, Event, Failure, Inspection, Machine, PoolEvent, Request, RequestId, RunnerSeq},
+    orders,
+    runners::{Boarding, Runners},
+    settings::PoolSettings,
+    supervisor::{Errand, Errands, Supervisor},
+};
+use crate::{
+    backend::Backend,
+    host::protocol::Order,
+    node::{ParentError, ParentNode, Reception},
+    remote::{Encoded, Peer, SendError},
+};
+
+/// One pool, shared by its handles, its supervisor and its work.
+pub(super) struct Core {
+    pub(super) settings: PoolSettings,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) reception: Arc<Reception>,
+    pub(super) link: LinkConfig,
+    // Below what runs on its threads.
+    pub(super) parent: Arc<ParentNode>,
+    state: Mutex<State>,
+    supervisor: OnceLock<Addr<Supervisor>>,
+    next_request: AtomicU64,
+    next_child: AtomicU64,
+    stopped: watch::Sender<bool>,
+}
+
+struct State {
+    machine: Machine,
+    waiting: HashMap<RequestId, oneshot::Sender<Result<Granted, Failure>>>,
+    runners: Runners,
+}
+
+/// A runner that has a slot for a request.
+struct Granted {
+    runner: RunnerSeq,
+    boarding: Boarding,
+}
+
+/// Work that is encoded and may be sent to any runner.
+pub(super) struct Work {
+    pub(super) body: Encoded,
+    pub(super) limit: Option<Duration>,
+}
+
+/// A slot of a runner, held until this is dropped.
+pub(super) struct Seat {
+    core: Arc<Core>,
+    request: RequestId,
+    pub(super) runner: RunnerSeq,
+    pub(super) boarding: Boarding,
+}
+
+impl Core {
+    pub(super) fn start(
+        settings: PoolSettings,
+        backend: Arc<dyn Backend>,
+        parent: Arc<ParentNode>,
+        link: LinkConfig,
+    ) -> Result<Arc<Self>, ParentError> {
+        let reception = parent.reception(backend.listen(), &link)?;
+        let seed = parent.id.incarnation();
+        let core = Arc::new(Self {
+            state: Mutex::new(State {
+                machine: Machine::new(settings.clone(), seed),
+                waiting: HashMap::new(),
+                runners: Runners::default(),
+            }),
+            settings,
+            backend,
+            reception,
+            link,
+            parent,
+            supervisor: OnceLock::new(),
+            next_request: AtomicU64::new(1),
+            next_child: AtomicU64::new(1),
+            stopped: watch::Sender::new(false),
+        });
+        let _ = core.supervisor.set(Supervisor::start_for(&core));
+        core.feed(Event::Tick);
+        Ok(core)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.settings.name()
+    }
+
+    pub(super) fn inspect(&self) -> Inspection {
+        self.state().machine.inspect(Instant::now())
+    }
+
+    pub(super) fn shut_down(self: &Arc<Self>) {
+        self.feed(Event::Shutdown);
+    }
+
+    pub(super) async fn stopped(&self) {
+        // The sender is in `self`.
+        let _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
+    }
+
+    pub(super) fn next_child(&self) -> u64 {
+        self.next_child.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Works on what is known of the runners.
+    pub(super) fn runners<R>(&self, work: impl FnOnce(&mut Runners) -> R) -> R {
+        work(&mut self.state().runners)
+    }
+
+    /// Tells the machine what happened, and sees to what it says.
+    pub(super) fn feed(self: &Arc<Self>, event: Event) {
+        let mut errands = Vec::new();
+        let mut handed = Vec::new();
+        let mut state = self.state();
+        let mut actions = Vec::new();
+        state.machine.on(event, Instant::now(), &mut actions);
+        // A slot that cannot be handed over goes back to the machine, which may have more to say.
+        while !actions.is_empty() {
+            let mut back = Vec::new();
+            for action in std::mem::take(&mut actions) {
+                state.sort(action, &mut errands, &mut handed, &mut back);
+            }
+            for event in back {
+                state.machine.on(event, Instant::now(), &mut actions);
+            }
+        }
+        let wake = state.machine.next_wake();
+        drop(state);
+        for (waiter, outcome) in handed {
+            self.hand(waiter, outcome);
+        }
+        if let Some(supervisor) = self.supervisor.get() {
+            supervisor.do_send(Errands { errands, wake });
+        }
+    }
+
+    /// Waits for a slot until `deadline`.
+    ///
+    /// Dropped midway, it gives up its place in the queue, or the slot.
+    pub(super) async fn seat(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Seat, Failure> {
+        let id = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
+        let (sender, mut granted) = oneshot::channel();
+        self.state().waiting.insert(id, sender);
+        let place = Place { core: self, id };
+        let mut request = Request::new(id);
+        request.deadline = deadline;
+        self.feed(Event::Request(request));
+        let outcome = (&mut granted).await;
+        std::mem::forget(place);
+        match outcome {
+            Ok(Ok(Granted { runner, boarding })) => {
+                Ok(Seat { core: Arc::clone(self), request: id, runner, boarding })
+            }
+            Ok(Err(failure)) => Err(failure),
+            // Dropped with the pool's state, and so with the pool.
+            Err(_) => Err(Failure::PoolClosed),
+        }
+    }
+
+    /// What is to be said of a runner whose link was lost: waits a moment for the backend's word.
+    pub(super) async fn loss_of(&self, boarding: &Boarding, detail: String) -> RunnerLoss {
+        const WORD: Duration = Duration::from_secs(1);
+        let exit = tokio::time::timeout(WORD, boarding.instance.exited()).await.ok();
+        RunnerLoss { runner: boarding.peer.node().clone(), exit, detail }
+    }
+
+    fn hand(self: &Arc<Self>, waiter: oneshot::Sender<Result<Granted, Failure>>, outcome: (RequestId, Result<Granted, Failure>)) {
+        let (request, outcome) = outcome;
+        let granted = outcome.is_ok();
+        if waiter.send(outcome).is_err() && granted {
+            self.feed(Event::Release { request, reusable: true });
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_stopped(&self) {
+        self.stopped.send_replace(true);
+    }
+}
+
+type Handed = (oneshot::Sender<Result<Granted, Failure>>, (RequestId, Result<Granted, Failure>));
+
+impl State {
+    fn sort(&mut self, action: Action, errands: &mut Vec<Errand>, handed: &mut Vec<Handed>, back: &mut Vec<Event>) {
+        match action {
+            Action::Grant { request, runner, .. } => {
+                let waiter = self.waiting.remove(&request);
+                match (waiter, self.runners.boarding(runner)) {
+                    (Some(waiter), Some(boarding)) => {
+                        handed.push((waiter, (request, Ok(Granted { runner, boarding }))));
+                    }
+                    // The runner's loss is on its way to the machine.
+                    (Some(waiter), None) => {
+                        self.waiting.insert(request, waiter);
+                        back.push(Event::Lost(runner));
+                        back.push(Event::Requeue(request));
+                    }
+                    (None, _) => back.push(Event::Release { request, reusable: true }),
+                }
+            }
+            Action::Fail { request, failure } => {
+                if let Some(waiter) = self.waiting.remove(&request) {
+                    handed.push((waiter, (request, Err(failure))));
+                }
+            }
+            Action::Boot { runner, attempt, .. } => errands.push(Errand::Boot { runner, attempt }),
+            Action::Retire(runner) => errands.push(Errand::Retire(runner)),
+            Action::Terminate(runner) => errands.push(Errand::Terminate(runner)),
+            Action::Emit(event) => report(&event),
+            Action::Stopped => errands.push(Errand::Stopped),
+            // Asked for only by options that this pool's builder does not have.
+            Action::AskIdle { .. } | Action::WantPermits(_) | Action::ReturnPermits(_) => {}
+        }
+    }
+}
+
+/// A place in the queue, given up when this is dropped.
+struct Place<'a> {
+    core: &'a Arc<Core>,
+    id: RequestId,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let waited = self.core.state().waiting.remove(&self.id).is_some();
+        if waited {
+            self.core.feed(Event::Cancel(self.id));
+        }
+        // Else the slot is on its way, and comes back when it finds nobody.
+    }
+}
+
+impl Seat {
+    pub(super) fn peer(&self) -> &Arc<Peer> {
+        &self.boarding.peer
+    }
+
+    pub(super) fn node(&self) -> &NodeId {
+        self.boarding.peer.node()
+    }
+
+    /// An order about some work, for this seat's runner.
+    pub(super) fn order(&self, order: &Order, work: &Work) -> Result<orders::Ready, SendError> {
+        orders::Ready::new(order, &work.body, self.peer())
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.core.feed(Event::Release { request: self.request, reusable: true });
+    }
+}
+
+fn report(event: &PoolEvent) {
+    match event {
+        PoolEvent::BootFailed { runner, error, failures, retry_in } => {
+            tracing::warn!(target: "flame::pool", %runner, %error, failures, ?retry_in, "a boot failed");
+        }
+        PoolEvent::Lost { runner, held } => {
+            tracing::warn!(target: "flame::pool", %runner, held, "a runner is lost");
+        }
+        PoolEvent::Leaked { runner, .. } => {
+            tracing::error!(target: "flame::pool", %runner, "a runner was terminated and is not confirmed gone: look at it");
+        }
+        PoolEvent::PolicyPanicked => tracing::error!(target: "flame::pool", "a policy panicked; the default one stands in"),
+        other => tracing::debug!(target: "flame::pool", event = ?other),
+    }
+}

@@ -1,0 +1,247 @@
+//! The actor that boots a pool's runners and ends them.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Instant,
+};
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
+use flame_transport::{Inbox, Joined, codec};
+
+use super::{
+    core::Core,
+    machine::{BootFailure, Event, RunnerSeq},
+    runners::RunnerEvents,
+};
+use crate::{
+    backend::{Boot, ExitReason, Instance, Ticket},
+    host::protocol::{ToParent, ToRunner},
+    remote::Peer,
+    runner::logs,
+};
+
+/// Supervises the runners of one pool, on the parent's control thread.
+pub(super) struct Supervisor {
+    core: Weak<Core>,
+    timer: Option<(Instant, SpawnHandle)>,
+}
+
+/// What the pool's machine wants done, and when it wants to look again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Errands {
+    pub(super) errands: Vec<Errand>,
+    pub(super) wake: Option<Instant>,
+}
+
+pub(super) enum Errand {
+    Boot { runner: RunnerSeq, attempt: u32 },
+    Retire(RunnerSeq),
+    Terminate(RunnerSeq),
+    Stopped,
+}
+
+/// A runner's boot came to nothing: how far it got, and what its log says.
+#[derive(Debug, thiserror::Error)]
+pub(super) struct BootReport {
+    phase: &'static str,
+    cause: String,
+    log: Vec<String>,
+}
+
+impl Supervisor {
+    pub(super) fn start_for(core: &Arc<Core>) -> Addr<Self> {
+        let supervisor = Self { core: Arc::downgrade(core), timer: None };
+        Self::start_in_arbiter(core.parent.threads.control(), |_| supervisor)
+    }
+
+    fn carry_out(&mut self, errand: Errand, core: &Arc<Core>, ctx: &mut Context<Self>) {
+        match errand {
+            Errand::Boot { runner, attempt } => {
+                tracing::debug!(target: "flame::pool", pool = core.name(), %runner, attempt, "booting a runner");
+                ctx.spawn(boot(Arc::downgrade(core), runner).into_actor(self));
+            }
+            Errand::Retire(runner) => {
+                let peer = core.runners(|runners| runners.peer(runner));
+                if let Some(link) = peer.as_ref().and_then(|peer| peer.link()) {
+                    link.signal(&ToRunner::Retire.encode());
+                }
+            }
+            Errand::Terminate(runner) => {
+                let Some((node, instance)) = core.runners(|runners| runners.condemn(runner)) else { return };
+                core.reception.revoke(&node);
+                if let Some(instance) = instance {
+                    instance.terminate();
+                }
+            }
+            Errand::Stopped => {
+                core.set_stopped();
+                ctx.stop();
+            }
+        }
+    }
+
+    fn wake_at(&mut self, wake: Option<Instant>, ctx: &mut Context<Self>) {
+        let set = self.timer.as_ref().map(|(at, _)| *at);
+        // A timer that fires too early is harmless, so only an earlier one replaces it.
+        let Some(at) = wake.filter(|at| set.is_none_or(|set| *at < set)) else { return };
+        if let Some((_, timer)) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let timer = ctx.run_later(at.saturating_duration_since(Instant::now()), |this, _| {
+            this.timer = None;
+            if let Some(core) = this.core.upgrade() {
+                core.feed(Event::Tick);
+            }
+        });
+        self.timer = Some((at, timer));
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Errands> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Errands { errands, wake }: Errands, ctx: &mut Context<Self>) {
+        let Some(core) = self.core.upgrade() else { return };
+        for errand in errands {
+            self.carry_out(errand, &core, ctx);
+        }
+        self.wake_at(wake, ctx);
+    }
+}
+
+/// Boots a runner and sees it to its end.
+async fn boot(core: Weak<Core>, runner: RunnerSeq) {
+    let Some(instance) = create(&core, runner).await else { return };
+    let exit = instance.exited().await;
+    let Some(core) = core.upgrade() else { return };
+    ended(&core, runner, &*instance, &exit);
+}
+
+/// Has the backend make an instance; `None` if it made none.
+async fn create(core: &Weak<Core>, runner: RunnerSeq) -> Option<Arc<dyn Instance>> {
+    let pool = core.upgrade()?;
+    let failed = |pool: &Arc<Core>, phase, cause: String| {
+        let error = BootFailure(Arc::new(BootReport { phase, cause, log: Vec::new() }));
+        pool.feed(Event::BootFailed { runner, error, gone: true });
+    };
+    let (timeout, name) = (pool.settings.boot_timeout(), format!("{}-{runner}", pool.name()));
+    let invited = pool.reception.invite(&name, timeout, |_| {
+        let core = Weak::clone(core);
+        Box::new(move |joined| on_join(&core, runner, joined))
+    });
+    let invitation = match invited {
+        Ok(invitation) => invitation,
+        Err(error) => {
+            failed(&pool, "before it was created", error.to_string());
+            return None;
+        }
+    };
+    let node = invitation.node.clone();
+    pool.runners(|runners| runners.boot(runner, node.clone()));
+    let ticket = Ticket::new(invitation, pool.name(), pool.link.clone());
+    let order = Boot::new(node.clone(), pool.name(), ticket, Instant::now() + timeout);
+    let booting = pool.backend.boot(order);
+    drop(pool);
+    let booted = booting.await;
+    let pool = core.upgrade()?;
+    match booted {
+        Ok(instance) => {
+            if pool.runners(|runners| runners.created(runner, &instance)) {
+                instance.terminate();
+            }
+            pool.aboard(runner);
+            Some(instance)
+        }
+        Err(error) => {
+            pool.reception.revoke(&node);
+            drop(pool.runners(|runners| runners.forget(runner)));
+            failed(&pool, "while it was created", words_of(&error));
+            None
+        }
+    }
+}
+
+/// A runner has joined; on the network thread.
+fn on_join(core: &Weak<Core>, runner: RunnerSeq, joined: Joined) {
+    let Some(pool) = core.upgrade() else { return };
+    let threads = &pool.parent.threads;
+    let events = Arc::new(RunnerEvents { core: Weak::clone(core), runner });
+    let (peer, inbox) = Peer::start(joined, threads.control().clone(), threads.network(), events);
+    peer.spawn(listen(inbox, peer.node().name().to_owned(), pool.name().to_owned()));
+    pool.runners(|runners| runners.joined(runner, &peer));
+    pool.aboard(runner);
+}
+
+/// Takes what a runner says on the main port: its log.
+async fn listen(mut inbox: Inbox, runner: String, pool: String) {
+    loop {
+        let notice = std::future::poll_fn(|cx| {
+            inbox.poll_next(cx).map(|message| message.map(|message| codec::decode::<ToParent>(message.body)))
+        });
+        match notice.await {
+            Some(Ok(ToParent::Log(lines))) => logs::relay(lines, &runner, &pool),
+            Some(_) => tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood"),
+            None => return,
+        }
+    }
+}
+
+fn ended(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, exit: &ExitReason) {
+    let peer = core.runners(|runners| runners.peer(runner));
+    match peer.as_ref().and_then(|peer| peer.link()) {
+        // The process is gone and its link does not know yet: whoever waits on it is told now.
+        Some(link) => link.abort(&exit.to_string()),
+        None => {
+            if let Some((node, _)) = core.runners(|runners| runners.condemn(runner)) {
+                let cause = match core.reception.refusal(&node) {
+                    Some(refusal) => format!("it {exit}; its join was refused: {refusal}"),
+                    None => format!("it {exit}"),
+                };
+                core.reception.revoke(&node);
+                let report = BootReport { phase: "before it had joined", cause, log: instance.log_tail() };
+                core.feed(Event::BootFailed { runner, error: BootFailure(Arc::new(report)), gone: true });
+            }
+        }
+    }
+    let seats = core.runners(|runners| runners.forget(runner));
+    core.feed(Event::Gone(runner));
+    drop(seats);
+}
+
+impl Core {
+    /// Tells the machine of a runner once both its link and its instance are there; they come in any order.
+    fn aboard(self: &Arc<Self>, runner: RunnerSeq) {
+        if self.runners(|runners| runners.boarding(runner).is_some()) {
+            self.feed(Event::Joined(runner));
+        }
+    }
+}
+
+impl fmt::Display for BootReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the boot failed {}: {}", self.phase, self.cause)?;
+        if !self.log.is_empty() {
+            write!(f, "; its log ends with:")?;
+        }
+        self.log.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+fn words_of(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !words.contains(&text) {
+            words = format!("{words}: {text}");
+        }
+        source = cause.source();
+    }
+    words
+}
