@@ -1,7 +1,8 @@
 //! Tasks: functions that a pool can run on another node.
 
-use std::{future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin};
 
+use bytes::Bytes;
 use flame_transport::codec::{DecodeError, EncodeError};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -49,6 +50,7 @@ pub type RunFn = fn(arguments: &[u8], references: References, limit: usize) -> R
 
 /// The references to actors that stand in a task's arguments.
 #[doc(hidden)]
+#[derive(Default)]
 pub struct References(pub(crate) Vec<Resolved>);
 
 /// A task that was decoded; what it yields is encoded on the thread that it ran on.
@@ -58,6 +60,25 @@ pub type TaskStart = TaskRun<EncodedOutput>;
 /// The output of a task in encoded form.
 #[doc(hidden)]
 pub struct EncodedOutput(pub(crate) Result<Encoded, EncodeError>);
+
+impl EncodedOutput {
+    /// The encoding of an output without references, for tests of the attribute.
+    pub fn payload(self) -> Result<Bytes, EncodeError> {
+        self.0.map(Encoded::into_payload)
+    }
+}
+
+impl fmt::Debug for References {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "References({})", self.0.len())
+    }
+}
+
+impl fmt::Debug for EncodedOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("EncodedOutput").field(&self.0.as_ref().map(Encoded::len)).finish()
+    }
+}
 
 pub(crate) fn run<T: Task>(
     arguments: &[u8],

@@ -121,10 +121,13 @@ fn answer_naming(port: u32) -> Bytes {
     out.freeze()
 }
 
+/// An actor in its context.
+type Running<A> = Pin<Box<ContextFut<A, Context<A>>>>;
+
 /// The whole life of a child, from `started` to `stopped`.
 struct Life<A: Actor<Context = Context<A>>> {
     /// `None` once it has ended.
-    context: Option<Pin<Box<ContextFut<A, Context<A>>>>>,
+    context: Option<Running<A>>,
     /// The answer that is owed until `started` has run.
     start: Option<(Owed, Bytes)>,
     fate: Fate,

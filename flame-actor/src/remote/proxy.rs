@@ -20,7 +20,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError, TryLockError,
+        Arc, LazyLock, Mutex, PoisonError, TryLockError, Weak,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     task::{Context as TaskContext, Poll, Wake, Waker},
@@ -68,8 +68,10 @@ where
 }
 
 /// By the channel's pointer, which cannot become another's while its entry is here: [`Open`] holds both.
-static PROXIES: std::sync::LazyLock<Mutex<HashMap<u64, (std::sync::Weak<Remote>, u32)>>> =
-    std::sync::LazyLock::new(Mutex::default);
+static PROXIES: LazyLock<Mutex<HashMap<u64, Known>>> = LazyLock::new(Mutex::default);
+
+/// The actor and message that a recipient stands for.
+type Known = (Weak<Remote>, u32);
 
 /// The "actor" behind the recipient. It never runs.
 struct Proxy<M> {

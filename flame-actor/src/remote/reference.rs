@@ -73,6 +73,18 @@ impl Encoded {
         }
     }
 
+    /// What stands behind the head.
+    pub(crate) fn into_payload(self) -> Bytes {
+        match self {
+            Self::Whole(body) => {
+                let mut rest = &body[..];
+                let _head = varint::take(&mut rest);
+                body.slice_ref(rest)
+            }
+            Self::Referring { payload, .. } => payload,
+        }
+    }
+
     /// Makes the body for a link and counts its references there. They are taken back if it is not
     /// [sent](Sendable::sent).
     pub(crate) fn for_link(&self, peer: &Arc<Peer>) -> Result<Sendable, Unreachable> {

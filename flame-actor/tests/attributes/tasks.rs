@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, rc::Rc};
 
-use flame_actor::{__private::Registry, Task, TaskRun, task};
+use flame_actor::{__private::{References, Registry}, Task, TaskRun, task};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 const LIMIT: usize = 1024;
@@ -15,11 +15,11 @@ async fn call<T: Task>(task: T) -> T::Output {
     flame_transport::codec::encode(&task, &mut arguments, LIMIT).expect("the arguments are encoded");
     drop(task);
     let run = registry.task_run(number).expect("the number is known");
-    let output = match run(&arguments, LIMIT).expect("the arguments are decoded") {
+    let output = match run(&arguments, References::default(), LIMIT).expect("the arguments are decoded") {
         TaskRun::Async(work) => work.await,
         TaskRun::Blocking(work) => tokio::task::spawn_blocking(work).await.expect("the work does not panic"),
     };
-    flame_transport::codec::decode(&output.expect("the output is encoded")).expect("the output is decoded")
+    flame_transport::codec::decode(&output.payload().expect("the output is encoded")).expect("the output is decoded")
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
@@ -303,8 +303,8 @@ fn arguments_that_are_no_arguments_are_an_error() {
     let registry = Registry::get().expect("the registry is sound");
     let run =
         registry.task::<resize>().and_then(|number| registry.task_run(number)).expect("it is registered");
-    assert!(run(&[0xc1, 0xff], LIMIT).is_err());
-    assert!(run(&[], LIMIT).is_err());
+    assert!(run(&[0xc1, 0xff], References::default(), LIMIT).is_err());
+    assert!(run(&[], References::default(), LIMIT).is_err());
     assert!(registry.task_run(u32::MAX).is_none());
     assert!(registry.task_name(u32::MAX).is_none());
 }
@@ -315,8 +315,8 @@ async fn an_output_beyond_the_limit_is_an_error() {
     let registry = Registry::get().expect("the registry is sound");
     let run =
         registry.task::<zeros<4>>().and_then(|number| registry.task_run(number)).expect("it is registered");
-    let Ok(TaskRun::Blocking(work)) = run(&[0x91, 7], 2) else { panic!("the arguments are sound") };
-    assert!(work().is_err());
+    let Ok(TaskRun::Blocking(work)) = run(&[0x91, 7], References::default(), 2) else { panic!("the arguments are sound") };
+    assert!(work().payload().is_err());
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn report(args: &[&str]) {
     let Claimed { ticket, .. } = as_runner();
     let mut rest = String::new();
     say(format!("pool {}", ticket.pool));
-    say(format!("secret {}", String::from_utf8(ticket.invitation.0).unwrap()));
+    say(format!("secret {}", String::from_utf8_lossy(ticket.invitation.credentials.key_der())));
     say(format!("args {args:?}"));
     say(format!("colour {}", env::var("FLAME_TEST_COLOUR").unwrap_or_default()));
     say(format!("leads-group {}", getpgrp() == getpid()));

@@ -2,13 +2,13 @@
 
 use std::{fs, time::Instant};
 
-use flame_actor::backend::{Backend, BootError, Invitation, ProcessBackend, Ticket};
+use flame_actor::backend::{Backend, BootError, ProcessBackend, Ticket};
 use rustix::process::getpgid;
 
 use crate::{
     actors::MARK,
     support::{
-        SECRET, boot, boot_error, exit_of, log_line, log_line_of, order, proc_file, runner, start,
+        SECRET, boot, boot_error, exit_of, log_line, log_line_of, order, proc_file, runner, start, ticket,
         this_executable, to_pid, wait,
     },
 };
@@ -126,7 +126,7 @@ fn a_boot_past_its_deadline_starts_nothing() {
 
 fn a_ticket_that_does_not_fit_the_pipe_is_an_error() {
     let mut order = order();
-    order.ticket = Ticket::new(Invitation(vec![0; Ticket::MAX_LEN / 2]), "thumbs");
+    order.ticket = ticket(vec![0; Ticket::MAX_LEN / 2]);
     let error = wait(runner(&["report"]).boot(order)).unwrap_err();
     assert!(matches!(error, BootError::Ticket(_)), "{error:?}");
 }

@@ -10,9 +10,9 @@ use std::{
 };
 
 use flame_actor::backend::{
-    Backend, Boot, BootError, ExitReason, Instance, Invitation, ProcessBackend, Ticket, process::LOG_TARGET,
+    Backend, Boot, BootError, ExitReason, Instance, ProcessBackend, Ticket, process::LOG_TARGET,
 };
-use flame_transport::NodeId;
+use flame_transport::{Credentials, Invitation, LinkConfig, NodeId};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
@@ -39,8 +39,19 @@ pub(crate) fn runner(actor: &[&str]) -> ProcessBackend {
 
 pub(crate) fn order() -> Boot {
     let node = NodeId::new("thumbs-1").unwrap();
-    let ticket = Ticket::new(Invitation(SECRET.as_bytes().to_vec()), "thumbs");
-    Boot::new(node, "thumbs", ticket, Instant::now() + LONG)
+    Boot::new(node, "thumbs", ticket(SECRET.as_bytes().to_vec()), Instant::now() + LONG)
+}
+
+/// A ticket with this private key.
+pub(crate) fn ticket(key: Vec<u8>) -> Ticket {
+    let invitation = Invitation {
+        addresses: Vec::new(),
+        parent: NodeId::new("parent").unwrap(),
+        node: NodeId::new("thumbs-1").unwrap(),
+        credentials: Credentials::from_der(Vec::new(), Vec::new(), key),
+        valid_for: LONG,
+    };
+    Ticket::new(invitation, "thumbs", LinkConfig::default())
 }
 
 pub(crate) fn boot(backend: &ProcessBackend) -> Arc<dyn Instance> {
