@@ -177,7 +177,8 @@ impl Pool {
     }
 
     /// Drains the pool and waits for its end: no new work is taken, what waits fails, work in flight may finish within
-    /// `shutdown_timeout`, then the runners end.
+    /// `shutdown_timeout`, then the runners end. A child is work in flight until it has ended, so drop the ones that you
+    /// own first.
     ///
     /// # Cancel safety
     ///
