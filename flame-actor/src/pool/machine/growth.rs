@@ -40,8 +40,8 @@ pub(super) struct Need {
 }
 
 impl Machine {
-    /// Boots what is needed and possible. The starved come first, then those whose requests wait longest, then
-    /// spare runners, then `min`.
+    /// Boots what is needed and possible: first for those whose requests wait longest, then spare runners, then
+    /// `min`.
     pub(super) fn grow(&mut self, now: Instant) {
         self.retry_at = None;
         let mut wanted_permits = 0;
@@ -115,7 +115,7 @@ impl Machine {
         }
         let mut needs: Vec<Need> =
             others.into_iter().map(|(class, oldest)| self.need(class, Some(oldest))).chain([first]).collect();
-        needs.sort_by_key(|need| (!need.starved, need.oldest.unwrap_or(u64::MAX)));
+        needs.sort_by_key(|need| need.oldest.unwrap_or(u64::MAX));
         (None, needs)
     }
 

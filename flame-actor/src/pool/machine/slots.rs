@@ -224,11 +224,8 @@ impl Machine {
 
     /// Where a request that has just come can run at once.
     fn free_runner_for(&mut self, entry: &Entry) -> Option<RunnerSeq> {
-        // Those who wait for any runner of the class come first; there is no free one, or they would not wait.
-        if self.phase != Phase::Open || self.queue.open_head(entry.request.class).is_some() {
-            return None;
-        }
-        self.pick(entry)
+        // Nobody is overtaken: those who wait would have the slot if it were free and of use to them.
+        if self.phase == Phase::Open { self.pick(entry) } else { None }
     }
 
     fn pick(&mut self, entry: &Entry) -> Option<RunnerSeq> {

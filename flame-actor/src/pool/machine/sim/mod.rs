@@ -34,6 +34,7 @@ fn the_worlds_reach_every_kind_of_decision() {
     for seed in 0..200 {
         let (settings, steps) = scenario(seed);
         let mut world = World::new(&settings, seed);
+        world.begin().unwrap();
         steps.iter().try_for_each(|&step| world.step(step)).unwrap();
         world.come_to_rest().unwrap();
         decisions += &world.trace.join("\n");
@@ -73,6 +74,7 @@ fn the_same_seed_gives_the_same_decisions() {
     let (settings, steps) = scenario(11);
     let trace = |_| {
         let mut world = World::new(&settings, 11);
+        world.begin().unwrap();
         for &step in &steps {
             world.step(step).unwrap();
         }
@@ -174,6 +176,7 @@ fn judge(seed: u64) {
 
 fn run(settings: &PoolSettings, seed: u64, steps: &[Step]) -> Result<(), (usize, String)> {
     let mut world = World::new(settings, seed);
+    world.begin().map_err(|complaint| (0, format!("at the start: {complaint}")))?;
     for (index, &step) in steps.iter().enumerate() {
         world.step(step).map_err(|complaint| (index, format!("at {step:?}: {complaint}")))?;
     }

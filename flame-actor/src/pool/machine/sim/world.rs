@@ -115,10 +115,12 @@ impl World {
         }
     }
 
+    /// The pool starts.
+    pub(super) fn begin(&mut self) -> Verdict {
+        self.feed(Event::Tick)
+    }
+
     pub(super) fn step(&mut self, step: Step) -> Verdict {
-        if self.last_runner == 0 && self.calls.is_empty() {
-            self.feed(Event::Tick)?;
-        }
         let anyone = |_: &Sim| true;
         match step {
             Step::Wait { ms } => self.wait_until(self.now + Duration::from_millis(ms)),

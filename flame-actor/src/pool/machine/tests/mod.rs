@@ -77,6 +77,10 @@ impl Pool {
         while let Some(wake) = self.machine.next_wake().filter(|&wake| wake <= until) {
             self.now = self.now.max(wake);
             self.feed(Event::Tick);
+            assert!(
+                self.machine.next_wake().is_none_or(|wake| wake > self.now),
+                "it wants to be woken for ever"
+            );
         }
         self.now = until;
         self
