@@ -88,7 +88,7 @@ pub use flame_actor_macros::remote;
 /// `name::task(arguments)` makes a value that holds the call. One `use` imports both.
 ///
 /// - An `async fn` runs on an arbiter of the other node: it must not block, and its future need not be `Send`.
-/// - A plain `fn` runs on a thread of its own kind there, and may block.
+/// - A plain `fn` runs there on a thread that is kept for blocking work.
 ///
 /// # What it asks for
 ///

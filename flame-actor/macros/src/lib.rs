@@ -1,7 +1,7 @@
 //! The attribute macros of flame-actor, which documents and re-exports them.
 
 use proc_macro::TokenStream;
-use proc_macro2::TokenStream as Tokens;
+use proc_macro2::{Group, Span, TokenStream as Tokens, TokenTree};
 use quote::ToTokens;
 
 mod remote;
@@ -26,6 +26,21 @@ fn beside(item: Tokens, expand: impl FnOnce(Tokens) -> syn::Result<Tokens>) -> T
     let mut tokens = item.clone();
     expand(item).unwrap_or_else(|error| error.to_compile_error()).to_tokens(&mut tokens);
     tokens.into()
+}
+
+/// The user's tokens as the macro's own, at the places where they were written.
+///
+/// Lints on names, visibility and the like look at who wrote something. They have seen the user's function, and are not
+/// to see what repeats it; an `#[allow]` would not do, because it does not compile under a `#![forbid]`.
+fn repeated(tokens: impl ToTokens) -> Tokens {
+    let tokens = tokens.into_token_stream().into_iter().map(|mut token| {
+        if let TokenTree::Group(group) = &token {
+            token = Group::new(group.delimiter(), repeated(group.stream())).into();
+        }
+        token.set_span(Span::call_site().located_at(token.span()));
+        token
+    });
+    tokens.collect()
 }
 
 /// The `#[cfg]`s of an item, which hold for everything that is made from it.

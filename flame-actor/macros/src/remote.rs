@@ -117,7 +117,6 @@ fn register(Pair { actor, message }: &Pair, cfgs: &[&syn::Attribute]) -> TokenSt
         #(#cfgs)*
         const _: () = {
             fn place() -> ::core::option::Option<::flame_actor::__private::PlaceFn> {
-                #[allow(unused_imports)]
                 use ::flame_actor::__private::{NotPlaceable as _, Placeable as _};
                 (&::flame_actor::__private::Probe::<#actor>::new()).place()
             }

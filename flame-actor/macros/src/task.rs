@@ -10,7 +10,7 @@ use syn::{
 };
 
 use crate::{
-    cfgs,
+    cfgs, repeated,
     signature::{Argument, Signature},
 };
 
@@ -37,7 +37,7 @@ impl Task<'_> {
     /// `use` imports both. It has fields in braces, because a tuple struct would need the value namespace too.
     fn expand(&self, instances: &[Instance]) -> TokenStream {
         let Self { function, signature, cfgs } = self;
-        let (name, visibility) = (&function.sig.ident, &function.vis);
+        let (name, visibility) = (repeated(&function.sig.ident), repeated(&function.vis));
         let generics = &signature.generics;
         let where_clause = &generics.where_clause;
         let fields = signature.arguments.iter().map(|Argument { name, owned, .. }| quote!(#name: #owned));
@@ -48,7 +48,6 @@ impl Task<'_> {
         quote! {
             #(#cfgs)*
             #[doc(hidden)]
-            #[allow(non_camel_case_types, missing_debug_implementations, unreachable_pub)]
             #[must_use = "a task runs only when a pool is asked to call it"]
             #visibility struct #name #generics #where_clause { #(#fields,)* #phantom }
 
@@ -75,16 +74,19 @@ impl Task<'_> {
     }
 
     fn constructor(&self) -> TokenStream {
-        let (name, visibility) = (&self.function.sig.ident, &self.function.vis);
+        let (name, visibility) = (&self.function.sig.ident, repeated(&self.function.vis));
         let (parameters, arguments, where_clause) = self.signature.generics.split_for_impl();
-        let names: Vec<_> = self.signature.arguments.iter().map(|argument| &argument.name).collect();
+        let names: Vec<_> =
+            self.signature.arguments.iter().map(|argument| repeated(&argument.name)).collect();
         let owned = self.signature.arguments.iter().map(|argument| &argument.owned);
         let phantom = self.phantom_value();
+        // The one lint that looks through `repeated`.
+        let many = (names.len() > 7).then(|| quote!(#[allow(clippy::too_many_arguments)]));
         quote! {
             impl #parameters #name #arguments #where_clause {
                 #[doc(hidden)]
                 #[inline]
-                #[allow(dead_code, unreachable_pub, clippy::too_many_arguments, clippy::used_underscore_binding)]
+                #many
                 #visibility fn task(#(#names: #owned),*) -> Self {
                     Self { #(#names,)* #phantom }
                 }
@@ -99,7 +101,10 @@ impl Task<'_> {
         let fields: Vec<_> = self.signature.arguments.iter().map(|argument| &argument.name).collect();
         let locals: Vec<_> = self.signature.arguments.iter().enumerate().map(local).collect();
         let count = fields.len();
-        let phantom = self.phantom_value();
+        let mutable = (count > 0).then(|| quote!(mut));
+        let is_deprecated =
+            self.function.attrs.iter().any(|attribute| attribute.path().is_ident("deprecated"));
+        let deprecated = is_deprecated.then(|| quote!(#[allow(deprecated)]));
         let output = self.output(&task);
         let start = self.start(instance, &locals);
         // What fails for one argument is reported where the user wrote its type.
@@ -115,8 +120,7 @@ impl Task<'_> {
                     serializer: __S,
                 ) -> ::core::result::Result<__S::Ok, __S::Error> {
                     let Self { #(#fields: #locals,)* .. } = self;
-                    #[allow(unused_mut)]
-                    let mut #arguments = ::flame_actor::__private::WriteArguments::<__S>::new(serializer, #count)?;
+                    let #mutable #arguments = ::flame_actor::__private::WriteArguments::<__S>::new(serializer, #count)?;
                     #(#write)*
                     #arguments.end()
                 }
@@ -134,12 +138,12 @@ impl Task<'_> {
             #[automatically_derived]
             impl ::flame_actor::__private::FromArguments for #task {
                 const COUNT: usize = #count;
-                #[allow(unused_mut, unused_variables)]
                 fn from_arguments<'__de, __A: ::flame_actor::__private::serde::de::SeqAccess<'__de>>(
-                    mut #arguments: ::flame_actor::__private::ReadArguments<__A>,
+                    #mutable #arguments: ::flame_actor::__private::ReadArguments<__A>,
                 ) -> ::core::result::Result<Self, __A::Error> {
                     #(#read)*
-                    ::core::result::Result::Ok(Self { #(#fields: #locals,)* #phantom })
+                    let _ = #arguments;
+                    ::core::result::Result::Ok(Self::task(#(#locals),*))
                 }
             }
 
@@ -147,7 +151,7 @@ impl Task<'_> {
             impl ::flame_actor::Task for #task {
                 #output
                 const NAME: &'static str = ::core::concat!(::core::module_path!(), "::", #path);
-                #[allow(deprecated)]
+                #deprecated
                 fn run(self) -> ::flame_actor::TaskRun<Self::Output> {
                     let Self { #(#fields: #locals,)* .. } = self;
                     #start

@@ -98,8 +98,8 @@ fn the_digest_changes_with_each_name_and_with_what_can_be_placed() {
         digest(vec![alpha_ping()], vec![TaskEntry { name: || "Renamed", ..task() }]),
         digest(vec![HandlerEntry { place: || None, ..alpha_ping() }], vec![task()]),
         // The same names, with the borders between them elsewhere.
-        digest(vec![HandlerEntry { actor_name: || "AB", message_name: || "C", ..alpha_ping() }], vec![]),
-        digest(vec![HandlerEntry { actor_name: || "A", message_name: || "BC", ..alpha_ping() }], vec![]),
+        digest(with_messages(|| "AB", || "C"), vec![]),
+        digest(with_messages(|| "A", || "BC"), vec![]),
         digest(vec![alpha_ping(), alpha_pong(), beta_ping()], vec![]),
         digest(
             vec![alpha_ping(), HandlerEntry { message_name: alpha_pong().message_name, ..beta_ping() }],
@@ -196,6 +196,11 @@ fn alpha_pong() -> HandlerEntry {
 
 fn beta_ping() -> HandlerEntry {
     HandlerEntry::of::<Beta, Ping>(|| None)
+}
+
+fn with_messages(ping: fn() -> &'static str, pong: fn() -> &'static str) -> Vec<HandlerEntry> {
+    let ping = HandlerEntry { message_name: ping, ..alpha_ping() };
+    vec![ping, HandlerEntry { message_name: pong, ..alpha_pong() }]
 }
 
 fn leak<T>(entry: T) -> &'static T {
