@@ -15,6 +15,7 @@ pub mod runner;
 mod task;
 
 pub use attributes::{remote, task};
+pub use flame_transport::{LinkConfig, NodeId};
 pub use node::{Parent, ParentError};
 pub use pool::{CallError, Calling, Child, PlaceError, PlaceFailure, Placing, Pool, PoolBuilder, PoolError, RunnerLoss};
 pub use registry::{RegistryError, RemoteMessage};

@@ -1,6 +1,8 @@
 //! The actor.
 
 use actix::{Actor, Context, Handler, Recipient, ResponseFuture};
+use flame_actor::remote;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -11,9 +13,12 @@ use super::{CHUNKS_AHEAD, Chunk, Finish, Summary, Taken, Thumbnail, ThumbnailErr
 ///
 /// Send it the video as [`Chunk`]s, awaiting their answers, then [`Finish`], and keep its address until that is answered. Every
 /// [`Thumbnail`] goes to `caller` as soon as it is made. When the actor stops, ffmpeg and the temporary file go with it.
+#[derive(Serialize, Deserialize)]
 pub struct ThumbnailGenerator {
+    #[serde(with = "flame_actor::recipient")]
     caller: Recipient<Thumbnail>,
     every: f64,
+    #[serde(skip)]
     job: Job,
 }
 
@@ -51,6 +56,7 @@ impl Actor for ThumbnailGenerator {
     }
 }
 
+#[remote]
 impl Handler<Chunk> for ThumbnailGenerator {
     type Result = ResponseFuture<Result<Taken, ThumbnailError>>;
 
@@ -73,6 +79,7 @@ impl Handler<Chunk> for ThumbnailGenerator {
     }
 }
 
+#[remote]
 impl Handler<Finish> for ThumbnailGenerator {
     type Result = ResponseFuture<Result<Summary, ThumbnailError>>;
 

@@ -50,10 +50,12 @@ pub(super) async fn run(
     let Ffmpeg { mut process, stdin, stdout, stderr } = Ffmpeg::start(input, every)?;
 
     // All at once: ffmpeg stops reading while nobody takes its images, and stops for ever when its stderr is full.
-    let (_, delivered, said) =
-        tokio::try_join!(async { Ok(feed(stdin, pieces).await) }, deliver(stdout, &caller), async {
-            ffmpeg::last_words(stderr).await.map_err(pipe_failed)
-        },)?;
+    let feeding = async {
+        feed(stdin, pieces).await;
+        Ok(())
+    };
+    let listening = async { ffmpeg::last_words(stderr).await.map_err(pipe_failed) };
+    let ((), delivered, said) = tokio::try_join!(feeding, deliver(stdout, &caller), listening)?;
 
     // ffmpeg's own words first: its failure explains whatever else is wrong.
     let status = process.wait().await.map_err(pipe_failed)?;
@@ -149,9 +151,9 @@ fn or(said: String, nothing: &str) -> String {
     if said.is_empty() { nothing.into() } else { said }
 }
 
-/// The name of this runner.
+/// The name of the runner that this is on.
 fn whoami() -> String {
-    "local".into()
+    flame_actor::current_runner().map_or_else(|| "no runner".into(), |runner| runner.name().into())
 }
 
 fn pipe_failed(error: io::Error) -> ThumbnailError {

@@ -142,7 +142,8 @@ mod tests {
         assert_eq!(error(b"GIF89a"), PngError::NoSignature);
         assert_eq!(error(b"\x89PNX"), PngError::NoSignature);
         assert_eq!(error(&[&SIGNATURE, b"\0\0\0\x01????".as_slice()].concat()), PngError::NoChunk);
-        let mut splitter = split(&[image(b"good"), b"x".to_vec()].concat(), 20).1;
+        let mut splitter = split(&image(b"good"), 20).1;
+        splitter.buffer().extend_from_slice(b"x");
         assert_eq!(splitter.next_image(), Err(PngError::NoSignature));
     }
 

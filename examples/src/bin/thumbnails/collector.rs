@@ -1,9 +1,10 @@
 //! The caller's side: an actor that writes each thumbnail to the folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use actix::{Actor, Context, Handler, ResponseFuture};
 use flame_examples::thumbnails::Thumbnail;
+use serde::{Serialize, Serializer};
 use tokio::sync::mpsc;
 
 use crate::failure::Failure;
@@ -15,9 +16,10 @@ pub(crate) struct Collector {
 }
 
 /// A thumbnail that is in the folder.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Saved {
     pub(crate) index: u32,
+    #[serde(serialize_with = "as_text")]
     pub(crate) path: PathBuf,
     pub(crate) bytes: usize,
     pub(crate) runner: String,
@@ -51,4 +53,9 @@ impl Handler<Thumbnail> for Collector {
             let _ = news.send(saved).await;
         })
     }
+}
+
+/// A path that is not Unicode is shown as well as can be.
+fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use actix::MailboxError;
+use flame_actor::{PlaceFailure, PoolError, SendError};
 use flame_examples::thumbnails::ThumbnailError;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,8 +25,12 @@ pub(crate) enum Failure {
     Signals(io::Error),
     #[error("{0}")]
     Thumbnails(#[from] ThumbnailError),
-    #[error("the generator is gone ({0})")]
-    Lost(#[from] MailboxError),
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    #[error("cannot place the generator: {0}")]
+    Place(PlaceFailure),
+    #[error("the generator is lost: {0}")]
+    Lost(#[from] SendError),
     #[error("interrupted")]
     Interrupted(SignalKind),
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flame_examples::thumbnails::Summary;
 use indicatif::{BinaryBytes, ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::collector::Saved;
 use crate::failure::Failure;
@@ -47,17 +47,14 @@ impl Screen {
 
     /// A thumbnail is in the folder.
     pub(crate) fn saved(&mut self, saved: &Saved) -> Result<(), Failure> {
-        let Saved { index, path, bytes, runner, pid } = saved;
         let since_start = self.start.elapsed();
         self.first.get_or_insert(since_start);
-        self.line(&if self.json {
-            let (path, ms) = (path.to_string_lossy(), millis(since_start));
-            json!({"index": index, "path": path, "bytes": bytes, "runner": runner, "pid": pid, "ms": ms})
-                .to_string()
-        } else {
-            let (size, seconds) = (BinaryBytes(*bytes as u64), since_start.as_secs_f64());
-            format!("{}  {size}  by {runner} (pid {pid})  after {seconds:.2} s", path.display())
-        })
+        if self.json {
+            return self.object(&SavedLine { saved, ms: millis(since_start) });
+        }
+        let Saved { path, bytes, runner, pid, .. } = saved;
+        let (size, seconds) = (BinaryBytes(*bytes as u64), since_start.as_secs_f64());
+        self.line(&format!("{}  {size}  by {runner} (pid {pid})  after {seconds:.2} s", path.display()))
     }
 
     /// All thumbnails are in the folder.
@@ -69,11 +66,13 @@ impl Screen {
         }
         let (total, first) = (self.start.elapsed(), self.first.unwrap_or_default());
         if self.json {
-            let (total_ms, boot_ms, first_ms) = (millis(total), millis(self.boot), millis(first));
-            let last = json!({
-                "thumbnails": thumbnails, "total_ms": total_ms, "boot_ms": boot_ms, "first_ms": first_ms, "spooled": spooled,
+            return self.object(&LastLine {
+                thumbnails: *thumbnails,
+                total_ms: millis(total),
+                boot_ms: millis(self.boot),
+                first_ms: millis(first),
+                spooled: *spooled,
             });
-            return self.line(&last.to_string());
         }
         if *spooled {
             self.line(
@@ -89,6 +88,11 @@ impl Screen {
         ))
     }
 
+    fn object(&mut self, object: &impl Serialize) -> Result<(), Failure> {
+        let line = serde_json::to_string(object).map_err(|e| Failure::Stdout(e.into()))?;
+        self.line(&line)
+    }
+
     fn line(&mut self, line: &str) -> Result<(), Failure> {
         if self.deaf {
             return Ok(());
@@ -99,6 +103,22 @@ impl Screen {
         }
         Ok(())
     }
+}
+
+#[derive(Serialize)]
+struct SavedLine<'a> {
+    #[serde(flatten)]
+    saved: &'a Saved,
+    ms: u64,
+}
+
+#[derive(Serialize)]
+struct LastLine {
+    thumbnails: u32,
+    total_ms: u64,
+    boot_ms: u64,
+    first_ms: u64,
+    spooled: bool,
 }
 
 impl Drop for Screen {
