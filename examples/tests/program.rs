@@ -22,7 +22,7 @@ const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/sample.mp4");
 
 fn thumbnails() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_thumbnails"));
-    command.args(["--backend", "local"]).stdin(Stdio::null());
+    command.stdin(Stdio::null());
     command
 }
 
