@@ -194,6 +194,13 @@ impl Pool {
         self.handle.core.inspect()
     }
 
+    /// How many actors of this process the pool's runners can address.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn exports(&self) -> usize {
+        self.handle.core.runners(|runners| runners.exports())
+    }
+
     /// The pool's name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -75,6 +75,11 @@ impl Runners {
         self.by_number.get(&runner)?.peer.clone()
     }
 
+    /// How many actors of this node the runners can address.
+    pub(super) fn exports(&self) -> usize {
+        self.by_number.values().filter_map(|entry| entry.peer.as_ref()).map(|peer| peer.export_count()).sum()
+    }
+
     /// A runner must go: its instance, if it is there already, and who it is.
     pub(super) fn condemn(&mut self, runner: RunnerSeq) -> Option<(NodeId, Option<Arc<dyn Instance>>)> {
         let entry = self.by_number.get_mut(&runner)?;
