@@ -114,7 +114,8 @@ async fn a_killed_parent_leaves_neither_runner_nor_ffmpeg() {
 async fn memory_stays_flat_whatever_the_size_of_the_video() {
     const BOUND_KIB: u64 = 64 * 1024;
     let folder = tempfile::tempdir().unwrap();
-    let part = clip(folder.path(), "part.mp4", "testsrc2=size=1280x720:rate=25:duration=8", "-c:v mjpeg -q:v 2");
+    let part =
+        clip(folder.path(), "part.mp4", "testsrc2=size=1280x720:rate=25:duration=8", "-c:v mjpeg -q:v 2");
     let video = folder.path().join("long.mkv");
     let (from, to) = (part.to_str().unwrap(), video.to_str().unwrap());
     support::ffmpeg(["-stream_loop", "15", "-i", from, "-c", "copy", to]);

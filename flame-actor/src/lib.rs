@@ -17,7 +17,9 @@ mod task;
 pub use attributes::{remote, task};
 pub use flame_transport::{LinkConfig, NodeId};
 pub use node::{Parent, ParentError};
-pub use pool::{CallError, Calling, Child, PlaceError, PlaceFailure, Placing, Pool, PoolBuilder, PoolError, RunnerLoss};
+pub use pool::{
+    CallError, Calling, Child, PlaceError, PlaceFailure, Placing, Pool, PoolBuilder, PoolError, RunnerLoss,
+};
 pub use registry::{RegistryError, RemoteMessage};
 pub use remote::{
     DownReason, RemoteAddr, RemoteRecipient, Request, SendError, SerdeMessage, serde_recipient as recipient,

@@ -41,7 +41,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = Pool::builder("numbers").max(2).start()?;
     let counter = pool.place_child(Counter { total: 40 }).await?;
     println!("{} says {}", counter.runner(), counter.send(Add(2)).await?);
-    println!("this is process {}, the runner is {}", std::process::id(), pool.call(process_id::task()).await?);
+    println!(
+        "this is process {}, the runner is {}",
+        std::process::id(),
+        pool.call(process_id::task()).await?
+    );
     // Dropping a child stops it; a pool waits for what it still has.
     drop(counter);
     pool.stop().await;

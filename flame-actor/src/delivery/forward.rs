@@ -117,7 +117,11 @@ impl Parcel<'_> {
     }
 }
 
-async fn serve(mut inbox: Inbox, peer: Arc<Peer>, mut send: impl FnMut(u32, Parcel<'_>) -> Result<Sent, String>) {
+async fn serve(
+    mut inbox: Inbox,
+    peer: Arc<Peer>,
+    mut send: impl FnMut(u32, Parcel<'_>) -> Result<Sent, String>,
+) {
     let _export = peer.guard(inbox.port());
     let Some(link) = peer.link() else { return };
     let mut answers = link.answers();

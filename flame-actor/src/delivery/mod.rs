@@ -10,10 +10,7 @@ pub(crate) mod panics;
 
 use std::{any::Any, cell::Cell, sync::Arc};
 
-use actix::{
-    Actor, Addr, Context, Handler, Message,
-    dev::MessageResponse,
-};
+use actix::{Actor, Addr, Context, Handler, Message, dev::MessageResponse};
 use bytes::BytesMut;
 use flame_transport::{Answers, Body, Owed, Question};
 use serde::{Serialize, de::DeserializeOwned};
@@ -163,7 +160,9 @@ fn with_encoded<T: Serialize, R>(
                     sendable.sent();
                     sent
                 }
-                Err(_) => send(Err(Refusal::Undecodable("it refers to an actor that the asker cannot reach".into()))),
+                Err(_) => send(Err(Refusal::Undecodable(
+                    "it refers to an actor that the asker cannot reach".into(),
+                ))),
             }
         }
         Err(error) => send(Err(Refusal::Unencodable(error.to_string()))),

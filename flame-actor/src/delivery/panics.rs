@@ -1,12 +1,7 @@
 //! The words of panics, for those that nobody but tokio sees: in a future that a handler returned, which runs as a task
 //! of its own.
 
-use std::{
-    any::Any,
-    cell::RefCell,
-    panic,
-    sync::Once,
-};
+use std::{any::Any, cell::RefCell, panic, sync::Once};
 
 thread_local! {
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };

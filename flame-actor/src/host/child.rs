@@ -10,12 +10,9 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 
-use actix::{
-    Actor, ActorContext, AsyncContext, Context,
-    dev::ContextFut,
-};
-use bytes::{Bytes, BytesMut};
-use flame_transport::{Body, Owed, varint};
+use actix::{Actor, ActorContext, AsyncContext, Context, dev::ContextFut};
+use bytes::Bytes;
+use flame_transport::{Body, Owed};
 use futures_util::task::AtomicWaker;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -26,7 +23,7 @@ use crate::{
         panics::words_of,
     },
     registry::Registry,
-    remote::{DownReason, ExportedChild, Peer, parse, put_head, scope},
+    remote::{DownReason, ExportedChild, Peer, answer_naming, parse, scope},
 };
 
 /// Decodes an actor's value and starts it, on the arbiter that it is called on.
@@ -55,7 +52,14 @@ struct StopState {
 }
 
 impl Start {
-    pub(super) fn new(host: Arc<Host>, peer: Arc<Peer>, body: Bytes, owed: Owed, child: u64, busy: Busy) -> Self {
+    pub(super) fn new(
+        host: Arc<Host>,
+        peer: Arc<Peer>,
+        body: Bytes,
+        owed: Owed,
+        child: u64,
+        busy: Busy,
+    ) -> Self {
         Self { host, peer, body, owed, child, busy }
     }
 }
@@ -108,17 +112,6 @@ pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwne
         _busy: busy,
     };
     actix_rt::spawn(life);
-}
-
-/// An answer that is nothing but one reference, to a port of this node.
-fn answer_naming(port: u32) -> Bytes {
-    let mut out = BytesMut::new();
-    put_head(&mut out, 0, true);
-    varint::put(&mut out, 1);
-    out.extend_from_slice(&[0]);
-    varint::put(&mut out, u64::from(port));
-    varint::put(&mut out, 0);
-    out.freeze()
 }
 
 /// An actor in its context.

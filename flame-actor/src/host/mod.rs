@@ -21,8 +21,8 @@ use bytes::Bytes;
 use flame_transport::{Inbox, LinkLost, Owed, codec};
 use tokio::sync::{mpsc, watch};
 
-pub use child::{PlaceFn, Start};
 pub(crate) use child::place;
+pub use child::{PlaceFn, Start};
 
 use crate::{
     registry::Registry,
@@ -99,13 +99,14 @@ impl Host {
 
     /// Tells the parent something, ahead of all messages.
     pub(crate) fn tell_parent(&self, notice: &ToParent) {
-        if let Some(link) = self.peer.get().and_then(|peer| peer.link()) {
-            link.signal(&notice.encode());
+        if let Some(peer) = self.peer.get() {
+            peer.signal(&notice.encode());
         }
     }
 
     fn obey(self: &Arc<Self>, body: &Bytes, owed: Owed, peer: &Arc<Peer>) {
-        let refuse = |owed: Owed, failure: StartFailure| owed.refuse(flame_transport::Body::Own(failure.encode()));
+        let refuse =
+            |owed: Owed, failure: StartFailure| owed.refuse(flame_transport::Body::Own(failure.encode()));
         let Some((order, inner)) = split(body) else {
             return refuse(owed, StartFailure::Undecodable("the order".into()));
         };

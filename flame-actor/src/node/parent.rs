@@ -46,7 +46,9 @@ pub enum ParentError {
         source: BindError,
     },
     /// Panics abort this app: one actor's panic would end all of them, and the whole runner.
-    #[error("this app is built with panic = \"abort\", so that a panic in one actor would end its whole process: remove that line from the profile")]
+    #[error(
+        "this app is built with panic = \"abort\", so that a panic in one actor would end its whole process: remove that line from the profile"
+    )]
     PanicAborts,
 }
 
@@ -103,7 +105,11 @@ impl ParentNode {
     }
 
     /// Where runners of this kind join; pools of one kind share it.
-    pub(crate) fn reception(&self, address: SocketAddr, link: &LinkConfig) -> Result<Arc<Reception>, ParentError> {
+    pub(crate) fn reception(
+        &self,
+        address: SocketAddr,
+        link: &LinkConfig,
+    ) -> Result<Arc<Reception>, ParentError> {
         let mut receptions = lock(&self.receptions);
         let key = (address, format!("{link:?}"));
         if let Some(reception) = receptions.get(&key).and_then(Weak::upgrade) {

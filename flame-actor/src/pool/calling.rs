@@ -104,9 +104,8 @@ async fn attempt<O: DeserializeOwned>(
         return match asked.await {
             Ok(body) => Ok(decode_answer(&body, Some(&peer))?),
             Err(AskError::Refused { body }) => {
-                let failure = codec::decode(&body).unwrap_or_else(|error: codec::DecodeError| {
-                    StartFailure::Undecodable(error.to_string())
-                });
+                let failure = codec::decode(&body)
+                    .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
                 Err(CallError::from_start(failure, runner, work.limit))
             }
             Err(lost) => Err(CallError::RunnerLost(core.loss_of(&boarding, lost.to_string()).await)),

@@ -83,8 +83,6 @@ impl Ownership {
 impl Drop for Ownership {
     fn drop(&mut self) {
         let Some(peer) = self.peer.take() else { return };
-        if let Some(link) = peer.link() {
-            link.signal(&ToRunner::Stop { child: self.child }.encode());
-        }
+        peer.signal(&ToRunner::Stop { child: self.child }.encode());
     }
 }

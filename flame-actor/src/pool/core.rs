@@ -185,7 +185,11 @@ impl Core {
         RunnerLoss { runner: boarding.peer.node().clone(), exit, detail }
     }
 
-    fn hand(self: &Arc<Self>, waiter: oneshot::Sender<Result<Granted, Failure>>, outcome: (RequestId, Result<Granted, Failure>)) {
+    fn hand(
+        self: &Arc<Self>,
+        waiter: oneshot::Sender<Result<Granted, Failure>>,
+        outcome: (RequestId, Result<Granted, Failure>),
+    ) {
         let (request, outcome) = outcome;
         let granted = outcome.is_ok();
         if waiter.send(outcome).is_err() && granted {
@@ -205,7 +209,13 @@ impl Core {
 type Handed = (oneshot::Sender<Result<Granted, Failure>>, (RequestId, Result<Granted, Failure>));
 
 impl State {
-    fn sort(&mut self, action: Action, errands: &mut Vec<Errand>, handed: &mut Vec<Handed>, back: &mut Vec<Event>) {
+    fn sort(
+        &mut self,
+        action: Action,
+        errands: &mut Vec<Errand>,
+        handed: &mut Vec<Handed>,
+        back: &mut Vec<Event>,
+    ) {
         match action {
             Action::Grant { request, runner, .. } => {
                 let waiter = self.waiting.remove(&request);
@@ -286,7 +296,9 @@ fn report(event: &PoolEvent) {
         PoolEvent::Leaked { runner, .. } => {
             tracing::error!(target: "flame::pool", %runner, "a runner was terminated and is not confirmed gone: look at it");
         }
-        PoolEvent::PolicyPanicked => tracing::error!(target: "flame::pool", "a policy panicked; the default one stands in"),
+        PoolEvent::PolicyPanicked => {
+            tracing::error!(target: "flame::pool", "a policy panicked; the default one stands in")
+        }
         other => tracing::debug!(target: "flame::pool", event = ?other),
     }
 }

@@ -5,11 +5,7 @@ use std::{fmt, time::Duration};
 use flame_transport::NodeId;
 
 use super::machine::Failure;
-use crate::{
-    backend::ExitReason,
-    host::protocol::StartFailure,
-    remote::SendError,
-};
+use crate::{backend::ExitReason, host::protocol::StartFailure, remote::SendError};
 
 /// A runner went while it had work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +119,9 @@ pub enum PlaceFailure {
     #[error(transparent)]
     Message(#[from] SendError),
     /// No handler of it is registered in this executable.
-    #[error("the actor type {actor} has no #[remote] handler in this executable, so nobody could reach it elsewhere")]
+    #[error(
+        "the actor type {actor} has no #[remote] handler in this executable, so nobody could reach it elsewhere"
+    )]
     NotRegistered {
         /// The type's name.
         actor: &'static str,

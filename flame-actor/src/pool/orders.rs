@@ -44,13 +44,10 @@ pub(super) fn send(
     on_end: impl FnOnce(&Result<Bytes, AskError>) + Send + 'static,
 ) -> Result<Option<Asked>, SendError> {
     let Some(link) = peer.link() else { return Ok(None) };
-    let Ready { body, mut sendable } = order;
-    let keep = std::mem::take(&mut sendable.keep);
+    let Ready { body, sendable } = order;
     let (sender, answer) = oneshot::channel();
     let home = Arc::clone(peer);
     let sent = link.lane(MAIN_PORT).ask_then(Body::Own(body), move |outcome| {
-        // The runner has taken over what the work refers to.
-        drop(keep);
         on_end(&outcome);
         if let Err(Ok(unwanted)) = sender.send(outcome) {
             discard(&unwanted, &home);

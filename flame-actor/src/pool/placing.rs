@@ -136,9 +136,7 @@ impl<A: Actor<Context = Context<A>>> Future for Placing<A> {
                 let address = RemoteAddr::from_remote(Arc::clone(&this.remote));
                 Ok(Child::new(address, ownership))
             }
-            Ok(Err(Unplaced { reason, left })) => {
-                Err(PlaceError { actor: actor.filter(|_| !left), reason })
-            }
+            Ok(Err(Unplaced { reason, left })) => Err(PlaceError { actor: actor.filter(|_| !left), reason }),
             // The parent's threads are gone.
             Err(_) => {
                 let reason = PlaceFailure::NotPlaced(super::machine::Failure::PoolClosed);
@@ -232,8 +230,9 @@ impl Job {
                     }
                 },
                 Err(AskError::Refused { body }) => {
-                    let failure = codec::decode(&body)
-                        .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
+                    let failure = codec::decode(&body).unwrap_or_else(|error: codec::DecodeError| {
+                        StartFailure::Undecodable(error.to_string())
+                    });
                     let left = matches!(failure, StartFailure::Panicked(_));
                     Err(unplaced(PlaceFailure::from_start(failure, node), left))
                 }

@@ -136,7 +136,9 @@ impl PeerEvents for RunnerEvents {
             }
             Ok(ToParent::Draining) => core.feed(Event::Draining(self.runner)),
             Ok(ToParent::Log(_)) => {}
-            Err(error) => tracing::warn!(target: "flame::pool", %error, "a notice of a runner cannot be decoded"),
+            Err(error) => {
+                tracing::warn!(target: "flame::pool", %error, "a notice of a runner cannot be decoded")
+            }
         }
     }
 

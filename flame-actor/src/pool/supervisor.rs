@@ -64,8 +64,8 @@ impl Supervisor {
             }
             Errand::Retire(runner) => {
                 let peer = core.runners(|runners| runners.peer(runner));
-                if let Some(link) = peer.as_ref().and_then(|peer| peer.link()) {
-                    link.signal(&ToRunner::Retire.encode());
+                if let Some(peer) = peer {
+                    peer.signal(&ToRunner::Retire.encode());
                 }
             }
             Errand::Terminate(runner) => {
@@ -186,7 +186,9 @@ async fn listen(mut inbox: Inbox, runner: String, pool: String) {
         });
         match notice.await {
             Some(Ok(ToParent::Log(lines))) => logs::relay(lines, &runner, &pool),
-            Some(_) => tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood"),
+            Some(_) => {
+                tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood")
+            }
             None => return,
         }
     }

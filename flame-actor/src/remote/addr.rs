@@ -86,7 +86,8 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
         match &self.target {
             Target::Local(address) => address.do_send(message),
             Target::Remote(remote) => {
-                let sent = number::<A, M>().and_then(|method| tell(remote, method, &message, Patience::Bounded));
+                let sent =
+                    number::<A, M>().and_then(|method| tell(remote, method, &message, Patience::Bounded));
                 dead_letter::<M>(sent);
             }
         }
@@ -233,14 +234,19 @@ impl<'de, A: Actor<Context = Context<A>>> Deserialize<'de> for RemoteAddr<A> {
 pub(super) const GONE_HOME: &str = "a reference to an actor of this node that has stopped meanwhile";
 pub(super) const WRONG_KIND: &str = "a reference to an actor of another type";
 
-pub(super) fn serialize_reference<S: Serializer>(reference: Reference, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn serialize_reference<S: Serializer>(
+    reference: Reference,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let index = scope::write(reference).ok_or_else(|| {
         ser::Error::custom("a reference to an actor can be serialised only while it is sent to another node")
     })?;
     serializer.serialize_u32(index)
 }
 
-pub(super) fn deserialize_reference<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Resolved, D::Error> {
+pub(super) fn deserialize_reference<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Resolved, D::Error> {
     let index = u32::deserialize(deserializer)?;
     scope::read(index).ok_or_else(|| {
         de::Error::custom(if scope::is_decoding() {
@@ -251,7 +257,12 @@ pub(super) fn deserialize_reference<'de, D: Deserializer<'de>>(deserializer: D) 
     })
 }
 
-pub(super) fn ask<M: SerdeMessage>(remote: &Arc<Remote>, method: u32, message: &M, patience: Patience) -> Request<M> {
+pub(super) fn ask<M: SerdeMessage>(
+    remote: &Arc<Remote>,
+    method: u32,
+    message: &M,
+    patience: Patience,
+) -> Request<M> {
     let asked = with_encoded(method, message, remote.max_message(), |ready| remote.ask(ready, patience));
     Request::remote(asked.unwrap_or_else(|error| Err(error.into())), remote)
 }

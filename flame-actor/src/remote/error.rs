@@ -41,7 +41,9 @@ pub enum SendError {
     #[error("the actor is behind and takes no more messages now")]
     Full,
     /// The message is longer than the link takes.
-    #[error("a message of {len} bytes is beyond the link's limit of {max} bytes: raise the limit, or send it in parts")]
+    #[error(
+        "a message of {len} bytes is beyond the link's limit of {max} bytes: raise the limit, or send it in parts"
+    )]
     TooLong {
         /// Its length, in bytes.
         len: usize,

@@ -33,6 +33,8 @@ pub(crate) use error::Refusal;
 pub(crate) use export::ExportedChild;
 pub(crate) use outgoing::encode_whole;
 pub(crate) use peer::{ExportGuard, Peer, PeerEvents};
-pub(crate) use reference::{Encoded, Resolved, Sendable, discard, parse, placed_port, put_head};
+pub(crate) use reference::{
+    Encoded, Resolved, Sendable, answer_naming, discard, parse, placed_port, put_head,
+};
 pub(crate) use request::decode_answer;
 pub(crate) use target::Remote;

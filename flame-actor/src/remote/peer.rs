@@ -6,8 +6,8 @@ use std::{
 };
 
 use actix::ArbiterHandle;
-use bytes::Bytes;
-use flame_transport::{Inbox, Joined, Link, LinkLost, NodeId, Service};
+use bytes::{Bytes, BytesMut};
+use flame_transport::{Inbox, Joined, Link, LinkLost, NodeId, Service, varint};
 
 use super::{
     export::{ExportKey, Exportable},
@@ -33,8 +33,20 @@ pub(crate) struct Peer {
     arbiter: ArbiterHandle,
     exports: Mutex<Exports>,
     remotes: Mutex<HashMap<u32, Weak<Remote>>>,
+    holds: Mutex<Holds>,
     events: Arc<dyn PeerEvents>,
 }
+
+/// References to the peer's own actors in messages that it has not read yet.
+#[derive(Default)]
+struct Holds {
+    next: u64,
+    by_number: HashMap<u64, Vec<Arc<Remote>>>,
+}
+
+/// What a signal is: for the peer's owner, or that a table of references was read.
+const FOR_OWNER: u8 = 0;
+const TAKEN: u8 = 1;
 
 #[derive(Default)]
 struct Exports {
@@ -71,6 +83,7 @@ impl Peer {
             arbiter,
             exports: Mutex::default(),
             remotes: Mutex::default(),
+            holds: Mutex::default(),
             events,
         });
         let (link, inbox) = Link::start(joined, Arc::new(Upcalls(Arc::downgrade(&peer))), network);
@@ -118,7 +131,10 @@ impl Peer {
     }
 
     /// Opens a port for an actor that serves it itself, a reference to it counted.
-    pub(crate) fn export_served(self: &Arc<Self>, actor: Arc<dyn Exportable>) -> Option<(Inbox, ExportGuard)> {
+    pub(crate) fn export_served(
+        self: &Arc<Self>,
+        actor: Arc<dyn Exportable>,
+    ) -> Option<(Inbox, ExportGuard)> {
         let link = self.link()?;
         let mut exports = lock(&self.exports);
         let inbox = link.open_port();
@@ -146,6 +162,36 @@ impl Peer {
     /// The actor of this node behind a port.
     pub(super) fn exported(&self, port: u32) -> Option<Arc<dyn Exportable>> {
         lock(&self.exports).by_port.get(&port).map(|export| Arc::clone(&export.actor))
+    }
+
+    /// Tells the peer's owner something, ahead of all messages; false if it cannot be told.
+    pub(crate) fn signal(&self, body: &[u8]) -> bool {
+        self.link().is_some_and(|link| link.signal(&[&[FOR_OWNER], body].concat()))
+    }
+
+    /// Keeps references to the peer's own actors until it has read the table that they stand in.
+    pub(super) fn hold(&self, references: Vec<Arc<Remote>>) -> u64 {
+        let mut holds = lock(&self.holds);
+        holds.next += 1;
+        let number = holds.next;
+        holds.by_number.insert(number, references);
+        number
+    }
+
+    /// The end of a hold: its message was read, or never sent.
+    pub(super) fn let_go(&self, hold: u64) {
+        // Dropped outside of the lock: the last reference to an actor may go with them.
+        let references = lock(&self.holds).by_number.remove(&hold);
+        drop(references);
+    }
+
+    /// This node has read a table that the peer holds references for.
+    pub(super) fn taken(&self, hold: u64) {
+        let mut signal = BytesMut::from(&[TAKEN][..]);
+        varint::put(&mut signal, hold);
+        if let Some(link) = self.link() {
+            link.signal(&signal);
+        }
     }
 
     /// How many actors of this node the peer can address.
@@ -218,8 +264,15 @@ struct Upcalls(Weak<Peer>);
 
 impl Service for Upcalls {
     fn signal(&self, body: &[u8]) {
-        if let Some(peer) = self.0.upgrade() {
-            peer.events.signal(body);
+        let Some(peer) = self.0.upgrade() else { return };
+        match body.split_first() {
+            Some((&FOR_OWNER, body)) => peer.events.signal(body),
+            Some((&TAKEN, mut number)) => {
+                if let Some(hold) = varint::take(&mut number) {
+                    peer.let_go(hold);
+                }
+            }
+            _ => tracing::warn!(peer = %peer.node, "a notice that this build does not know"),
         }
     }
 
@@ -239,7 +292,8 @@ impl Service for Upcalls {
         let Some(peer) = self.0.upgrade() else { return };
         // What serves the exports sees its inbox end; the table is emptied here for those that are slow to.
         let exports = std::mem::take(&mut *lock(&peer.exports));
-        drop(exports);
+        let holds = std::mem::take(&mut *lock(&peer.holds));
+        drop((exports, holds));
         peer.events.lost(reason);
     }
 }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
     addr::{
-        GONE_HOME, WRONG_KIND, ask, dead_letter, deserialize_reference, from_mailbox, serialize_reference, tell,
+        GONE_HOME, WRONG_KIND, ask, dead_letter, deserialize_reference, from_mailbox, serialize_reference,
+        tell,
     },
     error::SendError,
     export::ExportedRecipient,
@@ -64,7 +65,9 @@ impl<M: SerdeMessage> RemoteRecipient<M> {
     pub fn do_send(&self, message: M) {
         match &self.target {
             Target::Local(recipient) => recipient.do_send(message),
-            Target::Remote(remote, method) => dead_letter::<M>(tell(remote, *method, &message, Patience::Bounded)),
+            Target::Remote(remote, method) => {
+                dead_letter::<M>(tell(remote, *method, &message, Patience::Bounded))
+            }
         }
     }
 
@@ -171,7 +174,8 @@ impl<'de, M: SerdeMessage> Deserialize<'de> for RemoteRecipient<M> {
             Resolved::Remote(remote, method) => Ok(Self::remote(remote, method)),
             Resolved::Home(actor, method) => {
                 let original = actor.recipient(method).ok_or_else(|| de::Error::custom(GONE_HOME))?;
-                let recipient = original.downcast::<Recipient<M>>().map_err(|_| de::Error::custom(WRONG_KIND))?;
+                let recipient =
+                    original.downcast::<Recipient<M>>().map_err(|_| de::Error::custom(WRONG_KIND))?;
                 Ok(Self::local(*recipient))
             }
         }
@@ -200,7 +204,7 @@ impl<'de, M: SerdeMessage> Deserialize<'de> for RemoteRecipient<M> {
 /// }
 /// ```
 pub mod serde_recipient {
-    use super::{Deserialize, Deserializer, Recipient, SerdeMessage, RemoteRecipient, Serialize, Serializer};
+    use super::{Deserialize, Deserializer, Recipient, RemoteRecipient, SerdeMessage, Serialize, Serializer};
 
     /// Serialises the recipient as a reference.
     ///

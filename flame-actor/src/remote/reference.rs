@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! body  := head:varint [table] payload          head = method × 2 + (1 if there is a table)
-//! table := count:varint entry*
+//! table := count:varint hold:varint entry*
 //! entry := side:u8 port:varint method:varint    side 0: an actor of the sender's, 1: one of the receiver's
 //! ```
+//!
+//! A sender that names one of the receiver's own actors has to keep its reference until the receiver has found the actor,
+//! or its giving the reference back could arrive first. It does so under a number, `hold` (0 for none), which the receiver
+//! sends back as a signal once it has read the table.
 //!
 //! An answer is a body with method 0. Most messages hold no reference and pay one byte for all of this.
 
@@ -53,11 +57,9 @@ pub(crate) enum Encoded {
     },
 }
 
-/// A body made for one link.
+/// A body made for one link. What it counts and keeps there is taken back unless it is [sent](Sendable::sent).
 pub(crate) struct Sendable {
     pub(crate) body: Bytes,
-    /// What keeps references to the receiver's own actors valid until it has taken them over.
-    pub(crate) keep: Vec<Arc<Remote>>,
     counted: Counted,
 }
 
@@ -85,18 +87,21 @@ impl Encoded {
         }
     }
 
-    /// Makes the body for a link and counts its references there. They are taken back if it is not
-    /// [sent](Sendable::sent).
+    /// Makes the body for a link and counts its references there.
     pub(crate) fn for_link(&self, peer: &Arc<Peer>) -> Result<Sendable, Unreachable> {
-        let mut counted = Counted { peer: Arc::clone(peer), ports: Vec::new() };
+        let mut counted = Counted { peer: Arc::clone(peer), ports: Vec::new(), hold: 0 };
         let (method, payload, references) = match self {
-            Self::Whole(body) => return Ok(Sendable { body: body.clone(), keep: Vec::new(), counted }),
+            Self::Whole(body) => return Ok(Sendable { body: body.clone(), counted }),
             Self::Referring { method, payload, references } => (*method, payload, references),
         };
-        let mut keep = Vec::new();
+        let kept: Vec<_> = references.iter().filter_map(Reference::remote).cloned().collect();
+        if !kept.is_empty() {
+            counted.hold = peer.hold(kept);
+        }
         let mut out = BytesMut::with_capacity(payload.len() + 16 + 8 * references.len());
         put_head(&mut out, method, true);
         varint::put(&mut out, references.len() as u64);
+        varint::put(&mut out, counted.hold);
         for reference in references {
             let (side, port, method) = match reference {
                 Reference::Local(actor) => {
@@ -106,7 +111,6 @@ impl Encoded {
                 }
                 Reference::Remote(remote, method) => {
                     let port = remote.port_on(peer).ok_or(Unreachable)?;
-                    keep.push(Arc::clone(remote));
                     (OF_RECEIVER, port, *method)
                 }
             };
@@ -115,7 +119,7 @@ impl Encoded {
             varint::put(&mut out, u64::from(method));
         }
         out.extend_from_slice(payload);
-        Ok(Sendable { body: out.freeze(), keep, counted })
+        Ok(Sendable { body: out.freeze(), counted })
     }
 }
 
@@ -123,17 +127,20 @@ impl Sendable {
     /// The body is on its way: the references in it are the receiver's now.
     pub(crate) fn sent(mut self) {
         self.counted.ports.clear();
+        self.counted.hold = 0;
     }
 }
 
 struct Counted {
     peer: Arc<Peer>,
     ports: Vec<u32>,
+    hold: u64,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         self.ports.iter().for_each(|&port| self.peer.unexport(port));
+        self.peer.let_go(self.hold);
     }
 }
 
@@ -164,10 +171,10 @@ pub(crate) fn parse<'a>(mut body: &'a [u8], peer: &Arc<Peer>) -> Result<Parts<'a
 
 /// The port in an answer that is nothing but one reference to an actor of the sender's.
 pub(crate) fn placed_port(mut body: &[u8]) -> Option<u32> {
-    let (head, count) = (varint::take(&mut body)?, varint::take(&mut body)?);
+    let (head, count, hold) = (varint::take(&mut body)?, varint::take(&mut body)?, varint::take(&mut body)?);
     let (&side, mut rest) = body.split_first()?;
     let port = varint::take(&mut rest)?;
-    if (head, count, side) == (1, 1, OF_SENDER) { u32::try_from(port).ok() } else { None }
+    if (head, count, hold, side) == (1, 1, 0, OF_SENDER) { u32::try_from(port).ok() } else { None }
 }
 
 /// Lets go of the references in a body that nobody takes.
@@ -177,6 +184,7 @@ pub(crate) fn discard(body: &[u8], peer: &Arc<Peer>) {
 
 fn parse_table(body: &mut &[u8], peer: &Arc<Peer>) -> Result<Vec<Resolved>, BadBody> {
     let count = varint::take(body).filter(|&count| count <= MAX_REFERENCES).ok_or(BadBody)?;
+    let hold = varint::take(body).ok_or(BadBody)?;
     let mut table = Vec::new();
     let mut complete = true;
     for _ in 0..count {
@@ -194,7 +202,31 @@ fn parse_table(body: &mut &[u8], peer: &Arc<Peer>) -> Result<Vec<Resolved>, BadB
             _ => return Err(BadBody),
         }
     }
+    if hold != 0 {
+        peer.taken(hold);
+    }
     complete.then_some(table).ok_or(BadBody)
+}
+
+/// An answer that is nothing but one reference, to a port of this node.
+pub(crate) fn answer_naming(port: u32) -> Bytes {
+    let mut out = BytesMut::new();
+    put_head(&mut out, 0, true);
+    varint::put(&mut out, 1);
+    varint::put(&mut out, 0);
+    out.extend_from_slice(&[OF_SENDER]);
+    varint::put(&mut out, u64::from(port));
+    varint::put(&mut out, 0);
+    out.freeze()
+}
+
+impl Reference {
+    fn remote(&self) -> Option<&Arc<Remote>> {
+        match self {
+            Self::Remote(remote, _) => Some(remote),
+            Self::Local(_) => None,
+        }
+    }
 }
 
 /// A message that is being sent: most are a whole body that the sender lends.

@@ -35,7 +35,9 @@ enum State<R> {
 }
 
 impl<M: Message> Request<M> {
-    pub(super) fn local(answer: impl Future<Output = Result<M::Result, MailboxError>> + Send + 'static) -> Self {
+    pub(super) fn local(
+        answer: impl Future<Output = Result<M::Result, MailboxError>> + Send + 'static,
+    ) -> Self {
         Self { state: State::Local(Box::pin(answer)) }
     }
 
@@ -84,7 +86,10 @@ impl<M: Message> std::fmt::Debug for Request<M> {
     }
 }
 
-pub(crate) fn decode_answer<R: DeserializeOwned>(body: &Bytes, peer: Option<&Arc<Peer>>) -> Result<R, SendError> {
+pub(crate) fn decode_answer<R: DeserializeOwned>(
+    body: &Bytes,
+    peer: Option<&Arc<Peer>>,
+) -> Result<R, SendError> {
     let bad = |message: &str| SendError::Decode { what: "the answer", message: message.to_owned() };
     let peer = peer.ok_or(SendError::NoReply)?;
     let parts = parse(body, peer).map_err(|_| bad("its references are gone"))?;

@@ -87,7 +87,9 @@ impl Remote {
         for (_, done) in messages {
             match done {
                 Some(done) => done(Err(SendError::Gone(reason.clone()))),
-                None => tracing::debug!(target: "flame::dead_letter", %reason, "a message to an actor that was not started"),
+                None => {
+                    tracing::debug!(target: "flame::dead_letter", %reason, "a message to an actor that was not started")
+                }
             }
         }
     }
@@ -231,14 +233,8 @@ fn tell(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -
     match message {
         Ready::Plain(body) => send(body).map_err(|error| SendError::from_send(error, peer.node())),
         Ready::Referring(encoded) => {
-            let mut sendable = encoded.for_link(peer).map_err(|_| SendError::Unreachable)?;
-            let (body, keep) = (Body::Own(sendable.body.clone()), std::mem::take(&mut sendable.keep));
-            let sent = if keep.is_empty() {
-                send(body)
-            } else {
-                // References to the receiver's own actors stay until it has taken them over, which its answer tells.
-                lane.ask_then(body, move |_| drop(keep)).map(drop)
-            };
+            let sendable = encoded.for_link(peer).map_err(|_| SendError::Unreachable)?;
+            let sent = send(Body::Own(sendable.body.clone()));
             sent.map_err(|error| SendError::from_send(error, peer.node()))?;
             sendable.sent();
             Ok(())
@@ -247,31 +243,27 @@ fn tell(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -
 }
 
 fn ask(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -> Result<Pending, SendError> {
-    match message {
-        Ready::Plain(body) => {
-            let asked = match patience {
-                Patience::None => lane.try_ask(body),
-                Patience::Bounded => lane.ask(body),
-            };
-            let answer = asked.map_err(|error| SendError::from_send(error, peer.node()))?;
-            Ok(Pending::Asked(answer, peer.node().clone()))
-        }
+    let send = |body| match patience {
+        Patience::None => lane.try_ask(body),
+        Patience::Bounded => lane.ask(body),
+    };
+    let asked = match message {
+        Ready::Plain(body) => send(body),
         Ready::Referring(encoded) => {
-            let (sender, receiver) = oneshot::channel();
-            ask_then(peer, lane, encoded, Box::new(move |outcome| drop(sender.send(outcome))));
-            Ok(Pending::Queued(receiver))
+            let sendable = encoded.for_link(peer).map_err(|_| SendError::Unreachable)?;
+            send(Body::Own(sendable.body.clone())).inspect(|_| sendable.sent())
         }
-    }
+    };
+    let answer = asked.map_err(|error| SendError::from_send(error, peer.node()))?;
+    Ok(Pending::Asked(answer, peer.node().clone()))
 }
 
 fn ask_then(peer: &Arc<Peer>, lane: &Lane, message: Encoded, done: Done) {
-    let Ok(mut sendable) = message.for_link(peer) else { return done(Err(SendError::Unreachable)) };
-    let keep = std::mem::take(&mut sendable.keep);
+    let Ok(sendable) = message.for_link(peer) else { return done(Err(SendError::Unreachable)) };
     let done = Arc::new(Mutex::new(Some(done)));
     let finish = {
         let (done, node) = (Arc::clone(&done), peer.node().clone());
         move |outcome: Result<Bytes, AskError>| {
-            drop(keep);
             if let Some(done) = take(&done) {
                 done(outcome.map_err(|error| SendError::from_ask(error, &node)));
             }

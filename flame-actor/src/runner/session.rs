@@ -51,7 +51,8 @@ pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> 
         let node = node.clone();
         arbiter.spawn_fn(move || enter(node));
     }
-    let joining = threads.network().spawn(async move { join(&ticket.invitation, &build, &ticket.link).await });
+    let joining =
+        threads.network().spawn(async move { join(&ticket.invitation, &build, &ticket.link).await });
     let joined = match joining.await {
         Ok(joined) => joined?,
         Err(error) => return Err(ServeError::Threads(io::Error::other(error))),

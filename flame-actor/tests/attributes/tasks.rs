@@ -2,7 +2,10 @@
 
 use std::{fmt::Display, rc::Rc};
 
-use flame_actor::{__private::{References, Registry}, Task, TaskRun, task};
+use flame_actor::{
+    __private::{References, Registry},
+    Task, TaskRun, task,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 const LIMIT: usize = 1024;
@@ -19,7 +22,8 @@ async fn call<T: Task>(task: T) -> T::Output {
         TaskRun::Async(work) => work.await,
         TaskRun::Blocking(work) => tokio::task::spawn_blocking(work).await.expect("the work does not panic"),
     };
-    flame_transport::codec::decode(&output.payload().expect("the output is encoded")).expect("the output is decoded")
+    flame_transport::codec::decode(&output.payload().expect("the output is encoded"))
+        .expect("the output is decoded")
 }
 
 #[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
@@ -315,7 +319,9 @@ async fn an_output_beyond_the_limit_is_an_error() {
     let registry = Registry::get().expect("the registry is sound");
     let run =
         registry.task::<zeros<4>>().and_then(|number| registry.task_run(number)).expect("it is registered");
-    let Ok(TaskRun::Blocking(work)) = run(&[0x91, 7], References::default(), 2) else { panic!("the arguments are sound") };
+    let Ok(TaskRun::Blocking(work)) = run(&[0x91, 7], References::default(), 2) else {
+        panic!("the arguments are sound")
+    };
     assert!(work().payload().is_err());
 }
 

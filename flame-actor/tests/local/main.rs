@@ -1,6 +1,11 @@
 //! The promises of actors and calls on runners, through the in-process backend: every message crosses serde and a link.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 mod calls;
 mod panics;

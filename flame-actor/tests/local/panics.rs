@@ -76,7 +76,10 @@ async fn a_panic_in_a_handler_ends_the_actor_and_no_other() {
     let fragile = pool.place_child(Fragile { at_start: false }).await.unwrap();
     let waiting = fragile.send(Never);
     let error = soon(fragile.send(Break)).await.unwrap_err();
-    assert!(matches!(&error, SendError::Panicked { message } if message == "broken by a message"), "{error:?}");
+    assert!(
+        matches!(&error, SendError::Panicked { message } if message == "broken by a message"),
+        "{error:?}"
+    );
     // Who waited for an answer of the actor's is told too.
     assert!(soon(waiting).await.is_err());
     let error = soon(fragile.send(Fine)).await.unwrap_err();
@@ -91,7 +94,10 @@ async fn a_panic_in_a_future_that_a_handler_returned_leaves_the_actor_alive() {
     let pool = pool("futures");
     let fragile = pool.place_child(Fragile { at_start: false }).await.unwrap();
     let error = soon(fragile.send(BreakLater)).await.unwrap_err();
-    assert!(matches!(&error, SendError::Panicked { message } if message == "broken in a future"), "{error:?}");
+    assert!(
+        matches!(&error, SendError::Panicked { message } if message == "broken in a future"),
+        "{error:?}"
+    );
     assert_eq!(soon(fragile.send(Fine)).await.unwrap(), 7);
 }
 
@@ -99,7 +105,10 @@ async fn a_panic_in_a_future_that_a_handler_returned_leaves_the_actor_alive() {
 async fn a_panic_in_started_fails_the_placing_and_frees_the_slot() {
     let pool = builder("starts").max_concurrency(1).start().unwrap();
     let error = soon(pool.place_child(Fragile { at_start: true })).await.unwrap_err();
-    assert!(matches!(&error.reason, PlaceFailure::Panicked { message, .. } if message == "no start today"), "{error:?}");
+    assert!(
+        matches!(&error.reason, PlaceFailure::Panicked { message, .. } if message == "no start today"),
+        "{error:?}"
+    );
     assert!(error.actor.is_none(), "it was started elsewhere, so it cannot come back");
     let fragile = soon(pool.place_child(Fragile { at_start: false })).await.unwrap();
     assert_eq!(fragile.send(Fine).await.unwrap(), 7);
@@ -154,7 +163,10 @@ async fn a_message_that_cannot_be_encoded_is_an_error_of_its_sender_alone() {
     let pool = pool("awkward");
     let fragile = pool.place_child(Fragile { at_start: false }).await.unwrap();
     let error = soon(fragile.send(Carry(Awkward(false)))).await.unwrap_err();
-    assert!(matches!(error, SendError::Encode(_)) && error.to_string().contains("it will not go"), "{error:?}");
+    assert!(
+        matches!(error, SendError::Encode(_)) && error.to_string().contains("it will not go"),
+        "{error:?}"
+    );
     assert!(matches!(fragile.try_send(Carry(Awkward(false))), Err(SendError::Encode(_))));
     assert_eq!(soon(fragile.send(Fine)).await.unwrap(), 7);
 }

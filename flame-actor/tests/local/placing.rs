@@ -45,7 +45,8 @@ impl Backend for Broken {
 #[actix::test]
 async fn an_actor_that_cannot_be_placed_comes_back_with_the_reason() {
     let boots = Arc::new(AtomicU32::new(0));
-    let pool = Pool::builder("broken").timeout(std::time::Duration::from_millis(300)).backend(Broken(boots.clone()));
+    let pool =
+        Pool::builder("broken").timeout(std::time::Duration::from_millis(300)).backend(Broken(boots.clone()));
     let pool = pool.start().unwrap();
     let error = soon(pool.place_child(Log(vec![1, 2, 3]))).await.unwrap_err();
     assert_eq!(error.actor.as_ref().map(|log| log.0.clone()), Some(vec![1, 2, 3]));
@@ -77,7 +78,8 @@ async fn an_address_is_there_at_once_and_messages_wait_for_the_actor() {
 
 #[actix::test]
 async fn the_address_of_an_actor_that_never_starts_fails_with_the_reason() {
-    let pool = Pool::builder("never").timeout(std::time::Duration::from_millis(200)).backend(Broken(Arc::default()));
+    let pool =
+        Pool::builder("never").timeout(std::time::Duration::from_millis(200)).backend(Broken(Arc::default()));
     let pool = pool.start().unwrap();
     let mut placing = pool.place_child(Log::default());
     let log = placing.addr();

@@ -8,8 +8,8 @@ use rustix::process::getpgid;
 use crate::{
     actors::MARK,
     support::{
-        SECRET, boot, boot_error, exit_of, log_line, log_line_of, order, proc_file, runner, start, ticket,
-        this_executable, to_pid, wait,
+        SECRET, boot, boot_error, exit_of, log_line, log_line_of, order, proc_file, runner, start,
+        this_executable, ticket, to_pid, wait,
     },
 };
 

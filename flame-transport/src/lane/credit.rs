@@ -84,7 +84,8 @@ impl Account {
     pub(super) fn handled(&mut self, amount: Window) -> Option<Window> {
         self.handled.messages += amount.messages;
         self.handled.bytes += amount.bytes;
-        let due = self.handled.messages * 4 >= self.window.messages || self.handled.bytes * 4 >= self.window.bytes;
+        let due =
+            self.handled.messages * 4 >= self.window.messages || self.handled.bytes * 4 >= self.window.bytes;
         if !due {
             return None;
         }

@@ -127,7 +127,12 @@ impl Receiver {
 
     /// Takes back references: the peer's that are gone, or own ones that were never sent. True if they were the last,
     /// and the port with them.
-    pub(crate) fn release(&mut self, port: u32, count: u64, wake: &mut Vec<Arc<PortQueue>>) -> Result<bool, Malformed> {
+    pub(crate) fn release(
+        &mut self,
+        port: u32,
+        count: u64,
+        wake: &mut Vec<Arc<PortQueue>>,
+    ) -> Result<bool, Malformed> {
         const UNKNOWN: Malformed = Malformed("release: of more than was given");
         let entry = self.ports.get_mut(port as usize).ok_or(UNKNOWN)?;
         entry.references = entry.references.checked_sub(count).ok_or(UNKNOWN)?;
@@ -213,7 +218,12 @@ impl Receiver {
     }
 
     /// Moves a run of small messages, which stands at the head of `buf`, to its port.
-    fn deliver_run(&mut self, buf: &mut BytesMut, run: &mut Run, answered: &mut Answered) -> Result<(), Malformed> {
+    fn deliver_run(
+        &mut self,
+        buf: &mut BytesMut,
+        run: &mut Run,
+        answered: &mut Answered,
+    ) -> Result<(), Malformed> {
         let Run { port, end, amount } = std::mem::take(run);
         if amount.messages == 0 {
             return Ok(());
@@ -283,7 +293,13 @@ impl Receiver {
     }
 
     /// Adds a piece to a cut frame. The memory grows with what has arrived, never with what is announced.
-    fn join(&mut self, slot: u32, last: bool, piece: &[u8], answered: &mut Answered) -> Result<(), Malformed> {
+    fn join(
+        &mut self,
+        slot: u32,
+        last: bool,
+        piece: &[u8],
+        answered: &mut Answered,
+    ) -> Result<(), Malformed> {
         // The head of the message and its reference table come on top of what the sender counts as the message.
         let limit = self.limits.max_message + WHOLE;
         if !self.cuts.contains_key(&slot) && self.cuts.len() >= MAX_CUTS {
@@ -320,7 +336,13 @@ impl Receiver {
         Ok(())
     }
 
-    fn deliver_kept(&mut self, kind: Kind, frame: Bytes, body: usize, answered: &mut Answered) -> Result<(), Malformed> {
+    fn deliver_kept(
+        &mut self,
+        kind: Kind,
+        frame: Bytes,
+        body: usize,
+        answered: &mut Answered,
+    ) -> Result<(), Malformed> {
         let (Kind::Tell { port } | Kind::Ask { port, .. }) = kind else { return Ok(()) };
         let amount = Window { messages: 1, bytes: cost(body) };
         match self.arrive(port, amount)? {

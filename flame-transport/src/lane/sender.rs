@@ -159,7 +159,13 @@ impl<W> Sender<W> {
 
     /// Sends a message whose answer goes to `waiter`, which comes back if the message is refused.
     #[inline]
-    pub(crate) fn ask(&mut self, key: usize, body: Body<'_>, waiter: W, room: Room) -> Result<Asked, (Refused, W)> {
+    pub(crate) fn ask(
+        &mut self,
+        key: usize,
+        body: Body<'_>,
+        waiter: W,
+        room: Room,
+    ) -> Result<Asked, (Refused, W)> {
         let port = match self.lane(key) {
             Ok(lane) => lane.port,
             Err(refused) => return Err((refused, waiter)),
@@ -219,7 +225,8 @@ impl<W> Sender<W> {
 
     /// An answer has come: who waits for it, if anyone still does, and what is known of a closed port.
     pub(crate) fn answered(&mut self, question: u32) -> Result<(Option<W>, Option<Bytes>), Malformed> {
-        let question = self.questions.try_remove(question as usize).ok_or(Malformed("answer: nobody asked"))?;
+        let question =
+            self.questions.try_remove(question as usize).ok_or(Malformed("answer: nobody asked"))?;
         let closed = self.lanes.get(question.lane).and_then(|lane| lane.closed.clone());
         Ok((question.waiter, closed))
     }

@@ -23,8 +23,15 @@ const READ: usize = 64 * 1024;
 
 /// Runs a link to its end.
 pub(super) async fn run(shared: Arc<Shared>, joined: Joined) {
-    let Joined { connection, endpoint, control: (control_out, control_in), data: (data_out, data_in), side, config, .. } =
-        joined;
+    let Joined {
+        connection,
+        endpoint,
+        control: (control_out, control_in),
+        data: (data_out, data_in),
+        side,
+        config,
+        ..
+    } = joined;
     let mut tasks = JoinSet::new();
     tasks.spawn(write_data(Arc::clone(&shared), data_out));
     tasks.spawn(write_control(Arc::clone(&shared), control_out));
@@ -98,7 +105,11 @@ async fn write_data(shared: Arc<Shared>, mut stream: quinn::SendStream) -> LinkL
     LinkLost::Closed { reason }
 }
 
-async fn read_data(shared: Arc<Shared>, connection: quinn::Connection, mut stream: quinn::RecvStream) -> LinkLost {
+async fn read_data(
+    shared: Arc<Shared>,
+    connection: quinn::Connection,
+    mut stream: quinn::RecvStream,
+) -> LinkLost {
     let mut buffer = BytesMut::new();
     let mut answered = Answered::default();
     loop {
@@ -118,7 +129,10 @@ async fn write_control(shared: Arc<Shared>, mut stream: quinn::SendStream) -> Li
     let mut buffer = BytesMut::new();
     let _ = stream.set_priority(1);
     loop {
-        poll_fn(|cx| if shared.poll_control(cx.waker(), &mut buffer) { Poll::Ready(()) } else { Poll::Pending }).await;
+        poll_fn(
+            |cx| if shared.poll_control(cx.waker(), &mut buffer) { Poll::Ready(()) } else { Poll::Pending },
+        )
+        .await;
         if let Err(error) = stream.write_all(&buffer).await {
             return lost_by_write(error);
         }
@@ -126,7 +140,11 @@ async fn write_control(shared: Arc<Shared>, mut stream: quinn::SendStream) -> Li
     }
 }
 
-async fn read_control(shared: Arc<Shared>, connection: quinn::Connection, mut stream: quinn::RecvStream) -> LinkLost {
+async fn read_control(
+    shared: Arc<Shared>,
+    connection: quinn::Connection,
+    mut stream: quinn::RecvStream,
+) -> LinkLost {
     let mut buffer = BytesMut::new();
     loop {
         match read(&mut stream, &mut buffer).await {

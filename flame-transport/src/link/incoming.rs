@@ -69,7 +69,9 @@ impl Inbox {
         } else {
             self.give_credit(false);
         }
-        let Some((kind, body)) = self.current.as_mut().and_then(Frames::next) else { return Poll::Ready(None) };
+        let Some((kind, body)) = self.current.as_mut().and_then(Frames::next) else {
+            return Poll::Ready(None);
+        };
         self.handled.messages += 1;
         self.handled.bytes += cost(body.len());
         let question = match kind {

@@ -96,7 +96,11 @@ impl Link {
     /// Sets up the link of two nodes that have joined, and the inbox of its [`MAIN_PORT`].
     ///
     /// Its tasks run on `runtime`, which should be one thread that runs nothing else.
-    pub fn start(joined: Joined, service: Arc<dyn Service>, runtime: &tokio::runtime::Handle) -> (Self, Inbox) {
+    pub fn start(
+        joined: Joined,
+        service: Arc<dyn Service>,
+        runtime: &tokio::runtime::Handle,
+    ) -> (Self, Inbox) {
         let shared = Arc::new(Shared::new(&joined, service));
         let link = Self { shared };
         let inbox = link.open_port();

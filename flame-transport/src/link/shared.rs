@@ -207,7 +207,11 @@ impl Shared {
         let mut done = Vec::with_capacity(answered.outcomes.len());
         let mut unclaimed = Vec::new();
         let mut lost_tells = 0;
-        if !(answered.outcomes.is_empty() && answered.closed.is_empty() && answered.refused.is_empty() && answered.released.is_empty()) {
+        if !(answered.outcomes.is_empty()
+            && answered.closed.is_empty()
+            && answered.refused.is_empty()
+            && answered.released.is_empty())
+        {
             self.sender(|sender| {
                 for (question, outcome) in answered.outcomes.drain(..) {
                     let (waiter, closed) = sender.answered(question)?;
@@ -248,7 +252,8 @@ impl Shared {
 
     /// Everyone who holds on to the link hears of its end.
     pub(super) fn fail(&self, reason: &LinkLost) {
-        let first = self.lost.send_if_modified(|lost| lost.is_none() && lost.replace(reason.clone()).is_none());
+        let first =
+            self.lost.send_if_modified(|lost| lost.is_none() && lost.replace(reason.clone()).is_none());
         if !first {
             return;
         }
