@@ -1,0 +1,85 @@
+//! How links end, and who hears of it.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use flame_transport::{AskError, Body, LinkConfig, LinkLost, MAIN_PORT, SendError};
+
+use crate::support::{joined, linked, linked_with, next, node, soon};
+
+fn quick() -> LinkConfig {
+    LinkConfig::default()
+        .with_ping_interval(Duration::from_millis(50))
+        .with_lease(Duration::from_millis(300))
+        .with_idle_timeout(Duration::from_millis(300))
+}
+
+#[tokio::test]
+async fn a_link_that_is_closed_delivers_what_was_sent_and_says_why() {
+    let (mut parent, runner, _listener) = linked().await;
+    let lane = runner.link.lane(MAIN_PORT);
+    for n in 0..100u8 {
+        lane.tell(Body::Own(Bytes::from(vec![n; 5000]))).unwrap();
+    }
+    runner.link.close("it is done");
+    for n in 0..100u8 {
+        assert_eq!(next(&mut parent.inbox).await.unwrap().0[0], n);
+    }
+    assert!(next(&mut parent.inbox).await.is_none());
+    assert_eq!(soon(parent.link.ended()).await, LinkLost::ClosedByPeer { reason: "it is done".into() });
+    assert_eq!(soon(runner.link.ended()).await, LinkLost::Closed { reason: "it is done".into() });
+}
+
+#[tokio::test]
+async fn a_lost_link_is_told_once_and_fails_all_that_waits() {
+    let (mut parent, runner, _listener) = linked().await;
+    let lane = runner.link.lane(MAIN_PORT);
+    let asks: Vec<_> = (0..10).map(|_| lane.ask(Body::Copy(b"?")).unwrap()).collect();
+    let (_, question) = next(&mut parent.inbox).await.unwrap();
+    let owed = parent.link.answers().owe(question.unwrap());
+    runner.link.abort("enough");
+    runner.link.abort("again");
+    for ask in asks {
+        let error = soon(ask).await.unwrap_err();
+        assert_eq!(error, AskError::Lost(LinkLost::Closed { reason: "enough".into() }));
+    }
+    soon(owed.cancelled()).await;
+    for heard in [&parent.heard, &runner.heard] {
+        heard.until(|heard| heard.lost.lock().unwrap().len() == 1).await;
+    }
+    assert!(matches!(lane.try_tell(Body::Copy(b"x")), Err(SendError::Lost(_))));
+    assert!(matches!(lane.ask(Body::Copy(b"x")), Err(SendError::Lost(_))));
+    assert!(!runner.link.signal(b"x"));
+    assert_eq!(runner.heard.lost.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_idle_link_outlives_many_leases() {
+    let (parent, runner, _listener) = linked_with(quick()).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!((parent.link.lost(), runner.link.lost()), (None, None));
+    assert!(parent.link.last_heard().elapsed() < Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn a_runner_whose_pings_are_not_answered_ends_by_its_lease() {
+    let (parent, runner, _listener) = joined(quick()).await;
+    // QUIC itself goes on answering: only the link's own pings are not.
+    let _silent = parent.into_parts();
+    let start = Instant::now();
+    let runner = node(runner);
+    assert_eq!(soon(runner.link.ended()).await, LinkLost::LeaseExpired);
+    let took = start.elapsed();
+    assert!((Duration::from_millis(250)..Duration::from_millis(900)).contains(&took), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_parent_gives_up_a_runner_that_does_not_ping() {
+    let (parent, runner, _listener) = joined(quick()).await;
+    let _silent = runner.into_parts();
+    let start = Instant::now();
+    let parent = node(parent);
+    assert_eq!(soon(parent.link.ended()).await, LinkLost::TimedOut);
+    let took = start.elapsed();
+    assert!((Duration::from_millis(250)..Duration::from_millis(900)).contains(&took), "{took:?}");
+}

@@ -1,0 +1,77 @@
+//! A peer that has joined and then sends what no correct node sends: its own link ends, and nothing else.
+
+use bytes::{BufMut, BytesMut};
+use flame_transport::{Body, LinkConfig, LinkLost, MAIN_PORT, varint};
+
+use crate::support::{echo, joined, linked, node, soon};
+
+fn frame(parts: &[&[u8]]) -> Vec<u8> {
+    let body = parts.concat();
+    let mut out = BytesMut::new();
+    varint::put(&mut out, body.len() as u64);
+    out.put_slice(&body);
+    out.to_vec()
+}
+
+const TELL: u8 = 0;
+const REPLY: u8 = 2;
+const CUT: u8 = 4;
+const RELEASE: u8 = 5;
+const CANCEL: u8 = 7;
+
+async fn ended_by(data: Vec<u8>, control: Vec<u8>) -> LinkLost {
+    let (parent, runner, _listener) = joined(LinkConfig::default()).await;
+    let parent = node(parent);
+    let _lane = parent.link.lane(MAIN_PORT);
+    let (connection, _endpoint, mut control_stream, mut data_stream) = runner.into_parts();
+    // The link may end in the middle of this.
+    let _ = data_stream.0.write_all(&data).await;
+    let _ = control_stream.0.write_all(&control).await;
+    let lost = soon(parent.link.ended()).await;
+    drop(connection);
+    lost
+}
+
+#[tokio::test]
+async fn each_breach_of_the_protocol_ends_the_link_with_a_reason() {
+    let flood: Vec<u8> = (0..200_000).flat_map(|_| frame(&[&[TELL, 0], b"x"])).collect();
+    let many_cuts: Vec<u8> = (0..17).flat_map(|slot| frame(&[&[CUT, slot, 0], b"piece"])).collect();
+    let endless: Vec<u8> = (0..600).flat_map(|_| frame(&[&[CUT, 0, 0], &[7; 32 * 1024]])).collect();
+    for (what, data) in [
+        ("garbage", vec![0xff; 64]),
+        ("a giant length", vec![0xff, 0xff, 0xff, 0x7f]),
+        ("an unknown kind", frame(&[&[99, 0]])),
+        ("a message to no port", frame(&[&[TELL, 200, 1], b"x"])),
+        ("an answer that nobody waits for", frame(&[&[REPLY, 5], b"x"])),
+        ("a release of what was never given", frame(&[&[RELEASE, 0, 9]])),
+        ("a release of no port", frame(&[&[RELEASE, 77, 1]])),
+        ("a cancel of no question", frame(&[&[CANCEL, 0xff, 0xff, 0xff, 0x7f]])),
+        ("messages without credit", flood),
+        ("too many cut messages", many_cuts),
+        ("an endless cut message", endless),
+        ("a cut within a cut", frame(&[&[CUT, 0, 1], &frame(&[&[CUT, 1, 1], b"x"])])),
+        ("a cut message that lies about its length", frame(&[&[CUT, 0, 1], &[50, TELL, 0, 1]])),
+    ] {
+        let lost = ended_by(data, Vec::new()).await;
+        assert!(matches!(lost, LinkLost::Protocol { .. }), "{what}: {lost:?}");
+    }
+    for (what, control) in [
+        ("garbage", vec![0xff; 64]),
+        ("an unknown kind", frame(&[&[99]])),
+        ("credit for what was not sent", frame(&[&[2, 0, 5, 5]])),
+        ("a window for what was not sent", frame(&[&[3, 5, 5]])),
+    ] {
+        let lost = ended_by(Vec::new(), control).await;
+        assert!(matches!(lost, LinkLost::Protocol { .. }), "control: {what}: {lost:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_breach_on_one_link_leaves_others_alone() {
+    let (parent, runner, _listener) = linked().await;
+    tokio::spawn(echo(parent.link.clone(), parent.inbox));
+    let lost = ended_by(vec![0xff; 64], Vec::new()).await;
+    assert!(matches!(lost, LinkLost::Protocol { .. }));
+    let lane = runner.link.lane(MAIN_PORT);
+    assert_eq!(soon(lane.ask(Body::Copy(b"well?")).unwrap()).await.unwrap(), "well?");
+}
