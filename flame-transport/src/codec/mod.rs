@@ -23,8 +23,8 @@
 //! # Bounds
 //!
 //! An encoding takes at most the limit that [`encode`] is given, and never over 4 GiB. Values nest at most
-//! [`MAX_DEPTH`] levels deep, in both directions. [`decode`] reserves no more elements than the bytes before it can
-//! hold, all collections taken together, so lengths that lie are errors and not allocations. (What
+//! [`MAX_DEPTH`] levels deep, in both directions. [`decode`] reserves no more elements than the bytes it is
+//! given can hold, all collections taken together, so lengths that lie are errors and not allocations. (What
 //! serde itself buffers in front of an untagged or tagged enum or a flattened field is beyond the reach of the depth
 //! bound, so a type must not recurse through `Option`s and newtypes alone in there.)
 //!

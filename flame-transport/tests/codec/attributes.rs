@@ -284,7 +284,7 @@ fn check<T: Debug + PartialEq + Serialize + DeserializeOwned + 'static>(value: T
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn values_of_every_shape_arrive_through_every_attribute(

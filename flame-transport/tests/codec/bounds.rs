@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor};
 
 use crate::{
     arrives, bytes_of,
-    model::{Integers, Shape, shapes},
+    model::{Integers, Newtype, Shape, shapes},
 };
 
 proptest! {
@@ -183,6 +183,9 @@ fn values_of_the_greatest_depth_arrive() {
         inner: None,
         rest: BTreeMap::from([("x".into(), inner)]),
     }));
+    // A type with many variants takes the most stack for a level.
+    arrives(nest(most, Shape::Nothing, |inner| Shape::Newtype(Newtype(inner.into()))));
+    arrives(nest(most / 2 - 1, Shape::Nothing, |inner| Shape::Seq(vec![inner])));
     of_depth(most / 2 - 1, |name, bytes| assert!(bytes.is_ok(), "{name}"));
 }
 
@@ -191,6 +194,25 @@ fn deeper_values_are_refused_by_the_sender() {
     for levels in [usize::from(MAX_DEPTH) + 1, 1000] {
         of_depth(levels, |name, bytes| assert_eq!(bytes, Err(EncodeError::TooDeep), "{name}"));
     }
+}
+
+/// A value that refers to itself, and leaves no byte on its way round.
+#[test]
+fn endless_values_are_refused_by_the_sender() {
+    struct Endless {
+        as_option: bool,
+    }
+    impl Serialize for Endless {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            if self.as_option {
+                serializer.serialize_some(self)
+            } else {
+                serializer.serialize_newtype_struct("", self)
+            }
+        }
+    }
+    assert_eq!(bytes_of(&Endless { as_option: true }), Err(EncodeError::TooDeep));
+    assert_eq!(bytes_of(&Endless { as_option: false }), Err(EncodeError::TooDeep));
 }
 
 /// Marks are levels to the reader, so they count with the levels around them.

@@ -66,7 +66,7 @@ fn read_as_many_types(bytes: &[u8], mut failed: impl FnMut(DecodeError)) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn no_bytes_make_decode_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
