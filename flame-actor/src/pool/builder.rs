@@ -9,6 +9,7 @@ use super::{
     core::Core,
     policy::{Growth, Placement},
     settings::{IdleShutdown, InvalidSettings, PoolOptions},
+    supervisor::Supervisor,
 };
 use crate::{
     backend::{Backend, ProcessBackend},
@@ -137,7 +138,8 @@ impl PoolBuilder {
         let settings = self.options.validate()?;
         self.link.validate()?;
         let parent = self.parent.map_or_else(Parent::shared, Ok)?.into_node();
-        let core = Core::start(settings, self.backend, parent, self.link)?;
+        let core = Core::new(settings, self.backend, parent, self.link)?;
+        Supervisor::start_for(&core);
         Ok(Pool { handle: Arc::new(Handle { core }) })
     }
 

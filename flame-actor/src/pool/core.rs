@@ -1,7 +1,7 @@
 //! The shell around the machine: feeds it what happens, and carries out what it says.
 //!
 //! An event may come from any thread. What it leads to is done on that thread if it is quick (a slot is handed over) and
-//! by the [`Supervisor`] if it takes its time (a boot). A call that finds a free slot thus crosses no thread.
+//! by the pool's supervisor if it takes its time (a boot). A call that finds a free slot thus crosses no thread.
 
 use std::{
     collections::HashMap,
@@ -12,17 +12,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::Addr;
+use actix::Recipient;
 use flame_transport::{LinkConfig, NodeId};
 use tokio::sync::{oneshot, watch};
 
 use super::{
+    errands::{Errand, Errands},
     error::RunnerLoss,
     machine::{Action, Event, Failure, Inspection, Machine, PoolEvent, Request, RequestId, RunnerSeq},
     orders,
     runners::{Boarding, Runners},
     settings::PoolSettings,
-    supervisor::{Errand, Errands, Supervisor},
 };
 use crate::{
     backend::Backend,
@@ -40,7 +40,7 @@ pub(super) struct Core {
     // Below what runs on its threads.
     pub(super) parent: Arc<ParentNode>,
     state: Mutex<State>,
-    supervisor: OnceLock<Addr<Supervisor>>,
+    supervisor: OnceLock<Recipient<Errands>>,
     next_request: AtomicU64,
     next_child: AtomicU64,
     stopped: watch::Sender<bool>,
@@ -49,7 +49,7 @@ pub(super) struct Core {
 struct State {
     machine: Machine,
     waiting: HashMap<RequestId, oneshot::Sender<Result<Granted, Failure>>>,
-    runners: Runners,
+    runners: Runners<Seat>,
 }
 
 /// A runner that has a slot for a request.
@@ -73,7 +73,7 @@ pub(super) struct Seat {
 }
 
 impl Core {
-    pub(super) fn start(
+    pub(super) fn new(
         settings: PoolSettings,
         backend: Arc<dyn Backend>,
         parent: Arc<ParentNode>,
@@ -85,7 +85,7 @@ impl Core {
             state: Mutex::new(State {
                 machine: Machine::new(settings.clone(), seed),
                 waiting: HashMap::new(),
-                runners: Runners::default(),
+                runners: Runners::new(),
             }),
             settings,
             backend,
@@ -97,9 +97,13 @@ impl Core {
             next_child: AtomicU64::new(1),
             stopped: watch::Sender::new(false),
         });
-        let _ = core.supervisor.set(Supervisor::start_for(&core));
-        core.feed(Event::Tick);
         Ok(core)
+    }
+
+    /// The pool begins, with whoever sees to what takes its time.
+    pub(super) fn start_with(self: &Arc<Self>, supervisor: Recipient<Errands>) {
+        let _ = self.supervisor.set(supervisor);
+        self.feed(Event::Tick);
     }
 
     pub(super) fn name(&self) -> &str {
@@ -124,7 +128,7 @@ impl Core {
     }
 
     /// Works on what is known of the runners.
-    pub(super) fn runners<R>(&self, work: impl FnOnce(&mut Runners) -> R) -> R {
+    pub(super) fn runners<R>(&self, work: impl FnOnce(&mut Runners<Seat>) -> R) -> R {
         work(&mut self.state().runners)
     }
 

@@ -6,12 +6,15 @@
 //! | `placing`, `child` | `place_child`, and the owner of what it placed |
 //! | `calling` | `call` and `cast` |
 //! | [`machine`] | what the pool decides, as a pure state machine |
-//! | `core`, `runners`, `supervisor` | the shell that feeds the machine and does what it says |
+//! | `core`, `runners` | the shell that feeds the machine and hands out slots |
+//! | `supervisor`, `errands` | the actor that boots runners and ends them |
+//! | `orders` | what is asked of a runner |
 
 mod builder;
 mod calling;
 mod child;
 mod core;
+mod errands;
 mod error;
 pub mod machine;
 mod orders;

@@ -207,7 +207,7 @@ impl Job {
             let order = Order::Place { actor, child, own_arbiter: self.own_arbiter };
             let order = seat.order(&order, work).map_err(|error| unplaced(error.into(), false))?;
             // The slot is the child's before the order leaves: its end may be told before its start is.
-            if self.core.runners(|runners| runners.seat_child(child, seat)).is_err() {
+            if self.core.runners(|runners| runners.seat_child(runner, child, seat)).is_err() {
                 continue;
             }
             let mut unseat = Unseat { core: Some(Arc::clone(&self.core)), runner, child };

@@ -1,34 +1,23 @@
 //! What a pool knows of its runners.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-};
+use std::{collections::HashMap, sync::Arc};
 
-use flame_transport::{LinkLost, NodeId, codec};
+use flame_transport::NodeId;
 
-use super::{
-    core::{Core, Seat},
-    machine::{Event, RunnerSeq},
-};
-use crate::{
-    backend::Instance,
-    host::protocol::ToParent,
-    remote::{Peer, PeerEvents},
-};
+use super::machine::RunnerSeq;
+use crate::{backend::Instance, remote::Peer};
 
-/// The runners that boot, serve or end, and the children on them.
-#[derive(Default)]
-pub(super) struct Runners {
-    by_number: HashMap<RunnerSeq, Runner>,
+/// The runners that boot, serve or end, and the children on them, each with its seat `S`.
+pub(super) struct Runners<S> {
+    by_number: HashMap<RunnerSeq, Runner<S>>,
 }
 
-struct Runner {
+struct Runner<S> {
     node: NodeId,
     instance: Option<Arc<dyn Instance>>,
     peer: Option<Arc<Peer>>,
     /// Each child's slot, given back when it has ended.
-    children: HashMap<u64, Seat>,
+    children: HashMap<u64, S>,
     /// It must go as soon as its instance is known.
     condemned: bool,
 }
@@ -40,7 +29,11 @@ pub(super) struct Boarding {
     pub(super) instance: Arc<dyn Instance>,
 }
 
-impl Runners {
+impl<S> Runners<S> {
+    pub(super) fn new() -> Self {
+        Self { by_number: HashMap::new() }
+    }
+
     /// A runner is being booted.
     pub(super) fn boot(&mut self, runner: RunnerSeq, node: NodeId) {
         let entry = Runner { node, instance: None, peer: None, children: HashMap::new(), condemned: false };
@@ -89,13 +82,13 @@ impl Runners {
 
     /// A runner is gone.
     #[must_use = "the seats are given back outside of the pool's lock"]
-    pub(super) fn forget(&mut self, runner: RunnerSeq) -> Vec<Seat> {
+    pub(super) fn forget(&mut self, runner: RunnerSeq) -> Vec<S> {
         self.by_number.remove(&runner).map(|entry| entry.children.into_values().collect()).unwrap_or_default()
     }
 
-    /// A child holds its seat from now on. False, with the seat, if its runner is lost already.
-    pub(super) fn seat_child(&mut self, child: u64, seat: Seat) -> Result<(), Seat> {
-        match self.by_number.get_mut(&seat.runner) {
+    /// A child holds its seat from now on. The seat comes back if its runner is lost already.
+    pub(super) fn seat_child(&mut self, runner: RunnerSeq, child: u64, seat: S) -> Result<(), S> {
+        match self.by_number.get_mut(&runner) {
             Some(entry) if entry.peer.is_some() => {
                 entry.children.insert(child, seat);
                 Ok(())
@@ -106,48 +99,15 @@ impl Runners {
 
     /// A child has ended.
     #[must_use = "the seat is given back outside of the pool's lock"]
-    pub(super) fn child_ended(&mut self, runner: RunnerSeq, child: u64) -> Option<Seat> {
+    pub(super) fn child_ended(&mut self, runner: RunnerSeq, child: u64) -> Option<S> {
         self.by_number.get_mut(&runner)?.children.remove(&child)
     }
 
     /// A runner's link is lost, and its children with it.
     #[must_use = "the seats are given back outside of the pool's lock"]
-    pub(super) fn lost(&mut self, runner: RunnerSeq) -> Vec<Seat> {
+    pub(super) fn lost(&mut self, runner: RunnerSeq) -> Vec<S> {
         let Some(entry) = self.by_number.get_mut(&runner) else { return Vec::new() };
         entry.peer = None;
         entry.children.drain().map(|(_, seat)| seat).collect()
-    }
-}
-
-/// What a pool hears of one runner.
-pub(super) struct RunnerEvents {
-    pub(super) core: Weak<Core>,
-    pub(super) runner: RunnerSeq,
-}
-
-impl PeerEvents for RunnerEvents {
-    fn signal(&self, body: &[u8]) {
-        let Some(core) = self.core.upgrade() else { return };
-        match codec::decode(body) {
-            Ok(ToParent::Ended { child, reason }) => {
-                tracing::debug!(target: "flame::pool", runner = %self.runner, child, %reason, "a child has ended");
-                let seat = core.runners(|runners| runners.child_ended(self.runner, child));
-                drop(seat);
-            }
-            Ok(ToParent::Draining) => core.feed(Event::Draining(self.runner)),
-            Ok(ToParent::Log(_)) => {}
-            Err(error) => {
-                tracing::warn!(target: "flame::pool", %error, "a notice of a runner cannot be decoded")
-            }
-        }
-    }
-
-    fn lost(&self, reason: &LinkLost) {
-        let Some(core) = self.core.upgrade() else { return };
-        tracing::debug!(target: "flame::pool", runner = %self.runner, %reason, "the link to a runner ended");
-        let seats = core.runners(|runners| runners.lost(self.runner));
-        // First the loss: the slots that come back must not be given to anyone.
-        core.feed(Event::Lost(self.runner));
-        drop(seats);
     }
 }

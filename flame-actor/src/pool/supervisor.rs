@@ -6,18 +6,18 @@ use std::{
     time::Instant,
 };
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
-use flame_transport::{Inbox, Joined, codec};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
+use flame_transport::{Inbox, Joined, LinkLost, codec};
 
 use super::{
     core::Core,
+    errands::{Errand, Errands},
     machine::{BootFailure, Event, RunnerSeq},
-    runners::RunnerEvents,
 };
 use crate::{
     backend::{Boot, ExitReason, Instance, Ticket},
     host::protocol::{ToParent, ToRunner},
-    remote::Peer,
+    remote::{Peer, PeerEvents},
     runner::logs,
 };
 
@@ -25,21 +25,6 @@ use crate::{
 pub(super) struct Supervisor {
     core: Weak<Core>,
     timer: Option<(Instant, SpawnHandle)>,
-}
-
-/// What the pool's machine wants done, and when it wants to look again.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Errands {
-    pub(super) errands: Vec<Errand>,
-    pub(super) wake: Option<Instant>,
-}
-
-pub(super) enum Errand {
-    Boot { runner: RunnerSeq, attempt: u32 },
-    Retire(RunnerSeq),
-    Terminate(RunnerSeq),
-    Stopped,
 }
 
 /// A runner's boot came to nothing: how far it got, and what its log says.
@@ -51,9 +36,11 @@ pub(super) struct BootReport {
 }
 
 impl Supervisor {
-    pub(super) fn start_for(core: &Arc<Core>) -> Addr<Self> {
+    /// Starts the supervisor of a pool, and with it the pool.
+    pub(super) fn start_for(core: &Arc<Core>) {
         let supervisor = Self { core: Arc::downgrade(core), timer: None };
-        Self::start_in_arbiter(core.parent.threads.control(), |_| supervisor)
+        let address = Self::start_in_arbiter(core.parent.threads.control(), |_| supervisor);
+        core.start_with(address.recipient());
     }
 
     fn carry_out(&mut self, errand: Errand, core: &Arc<Core>, ctx: &mut Context<Self>) {
@@ -155,7 +142,7 @@ async fn create(core: &Weak<Core>, runner: RunnerSeq) -> Option<Arc<dyn Instance
             if pool.runners(|runners| runners.created(runner, &instance)) {
                 instance.terminate();
             }
-            pool.aboard(runner);
+            aboard(&pool, runner);
             Some(instance)
         }
         Err(error) => {
@@ -175,7 +162,7 @@ fn on_join(core: &Weak<Core>, runner: RunnerSeq, joined: Joined) {
     let (peer, inbox) = Peer::start(joined, threads.control().clone(), threads.network(), events);
     peer.spawn(listen(inbox, peer.node().name().to_owned(), pool.name().to_owned()));
     pool.runners(|runners| runners.joined(runner, &peer));
-    pool.aboard(runner);
+    aboard(&pool, runner);
 }
 
 /// Takes what a runner says on the main port: its log.
@@ -216,12 +203,43 @@ fn ended(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, exit: &Ex
     drop(seats);
 }
 
-impl Core {
-    /// Tells the machine of a runner once both its link and its instance are there; they come in any order.
-    fn aboard(self: &Arc<Self>, runner: RunnerSeq) {
-        if self.runners(|runners| runners.boarding(runner).is_some()) {
-            self.feed(Event::Joined(runner));
+/// Tells the machine of a runner once both its link and its instance are there; they come in any order.
+fn aboard(core: &Arc<Core>, runner: RunnerSeq) {
+    if core.runners(|runners| runners.boarding(runner).is_some()) {
+        core.feed(Event::Joined(runner));
+    }
+}
+
+/// What a pool hears of one runner.
+struct RunnerEvents {
+    core: Weak<Core>,
+    runner: RunnerSeq,
+}
+
+impl PeerEvents for RunnerEvents {
+    fn signal(&self, body: &[u8]) {
+        let Some(core) = self.core.upgrade() else { return };
+        match codec::decode(body) {
+            Ok(ToParent::Ended { child, reason }) => {
+                tracing::debug!(target: "flame::pool", runner = %self.runner, child, %reason, "a child has ended");
+                let seat = core.runners(|runners| runners.child_ended(self.runner, child));
+                drop(seat);
+            }
+            Ok(ToParent::Draining) => core.feed(Event::Draining(self.runner)),
+            Ok(ToParent::Log(_)) => {}
+            Err(error) => {
+                tracing::warn!(target: "flame::pool", %error, "a notice of a runner cannot be decoded")
+            }
         }
+    }
+
+    fn lost(&self, reason: &LinkLost) {
+        let Some(core) = self.core.upgrade() else { return };
+        tracing::debug!(target: "flame::pool", runner = %self.runner, %reason, "the link to a runner ended");
+        let seats = core.runners(|runners| runners.lost(self.runner));
+        // First the loss: the slots that come back must not be given to anyone.
+        core.feed(Event::Lost(self.runner));
+        drop(seats);
     }
 }
 

@@ -6,18 +6,18 @@ use std::{
     sync::Arc,
 };
 
-use actix::{Actor, Addr, Context, Handler, Recipient, dev::SendError as MailboxSendError};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use actix::{Actor, Addr, Context, Handler, Recipient};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
-    error::{DownReason, SendError},
+    error::SendError,
     export::ExportedAddr,
-    outgoing::{SerdeMessage, with_encoded},
+    field::{GONE_HOME, WRONG_KIND, deserialize_reference, serialize_reference},
+    outgoing::{ask, dead_letter, from_mailbox, tell},
     proxy,
     recipient::RemoteRecipient,
     reference::{Reference, Resolved},
     request::Request,
-    scope,
     target::{Patience, Remote},
 };
 use crate::registry::RemoteMessage;
@@ -228,64 +228,6 @@ impl<'de, A: Actor<Context = Context<A>>> Deserialize<'de> for RemoteAddr<A> {
                 Ok((*address).into())
             }
         }
-    }
-}
-
-pub(super) const GONE_HOME: &str = "a reference to an actor of this node that has stopped meanwhile";
-pub(super) const WRONG_KIND: &str = "a reference to an actor of another type";
-
-pub(super) fn serialize_reference<S: Serializer>(
-    reference: Reference,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let index = scope::write(reference).ok_or_else(|| {
-        ser::Error::custom("a reference to an actor can be serialised only while it is sent to another node")
-    })?;
-    serializer.serialize_u32(index)
-}
-
-pub(super) fn deserialize_reference<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Resolved, D::Error> {
-    let index = u32::deserialize(deserializer)?;
-    scope::read(index).ok_or_else(|| {
-        de::Error::custom(if scope::is_decoding() {
-            "a reference to an actor that the message does not carry"
-        } else {
-            "a reference to an actor can be deserialised only from a message of another node"
-        })
-    })
-}
-
-pub(super) fn ask<M: SerdeMessage>(
-    remote: &Arc<Remote>,
-    method: u32,
-    message: &M,
-    patience: Patience,
-) -> Request<M> {
-    let asked = with_encoded(method, message, remote.max_message(), |ready| remote.ask(ready, patience));
-    Request::remote(asked.unwrap_or_else(|error| Err(error.into())), remote)
-}
-
-pub(super) fn tell<M: SerdeMessage>(
-    remote: &Remote,
-    method: u32,
-    message: &M,
-    patience: Patience,
-) -> Result<(), SendError> {
-    with_encoded(method, message, remote.max_message(), |ready| remote.tell(ready, patience))?
-}
-
-pub(super) fn dead_letter<M>(sent: Result<(), SendError>) {
-    if let Err(error) = sent {
-        tracing::warn!(target: "flame::dead_letter", message_type = std::any::type_name::<M>(), %error, "a message was not delivered");
-    }
-}
-
-pub(super) fn from_mailbox<M>(error: MailboxSendError<M>) -> SendError {
-    match error {
-        MailboxSendError::Full(_) => SendError::Full,
-        MailboxSendError::Closed(_) => SendError::Gone(DownReason::Stopped),
     }
 }
 

@@ -5,15 +5,17 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `addr`, `recipient` | [`RemoteAddr`], [`RemoteRecipient`], and what `send` returns |
+//! | `addr`, `recipient` | [`RemoteAddr`], [`RemoteRecipient`] |
+//! | `outgoing`, `request` | sending a message, and its answer |
 //! | `proxy` | a genuine `actix::Recipient` of an actor of another node |
 //! | `target` | where their messages go |
 //! | `peer`, `export` | the other end of a link, and what it may address here |
-//! | `reference`, `scope` | how references stand in a message |
+//! | `reference`, `scope`, `field` | how references stand in a message |
 
 mod addr;
 mod error;
 mod export;
+mod field;
 mod outgoing;
 mod peer;
 mod proxy;

@@ -1,14 +1,19 @@
-//! Encoding a message on the thread that sends it.
+//! Sending: a message is encoded on the thread that sends it.
 
-use std::cell::Cell;
+use std::{cell::Cell, sync::Arc};
 
-use actix::Message;
+use actix::{Message, dev::SendError as MailboxSendError};
 use bytes::BytesMut;
 use flame_transport::{Body, codec::EncodeError};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::reference::{Encoded, Ready, put_head};
-use super::scope;
+use super::{
+    error::{DownReason, SendError},
+    reference::{Encoded, Ready, put_head},
+    request::Request,
+    scope,
+    target::{Patience, Remote},
+};
 
 /// A message that can be sent to another node: it, and what its handler answers, can be encoded and decoded.
 ///
@@ -61,4 +66,36 @@ pub(super) fn with_encoded<M: Serialize, R>(
 /// Encodes a value that is sent later, over a link that is not known yet.
 pub(crate) fn encode_whole<T: Serialize>(value: &T, limit: usize) -> Result<Encoded, EncodeError> {
     with_encoded(0, value, limit, |ready| ready.into_encoded())
+}
+
+pub(super) fn ask<M: SerdeMessage>(
+    remote: &Arc<Remote>,
+    method: u32,
+    message: &M,
+    patience: Patience,
+) -> Request<M> {
+    let asked = with_encoded(method, message, remote.max_message(), |ready| remote.ask(ready, patience));
+    Request::remote(asked.unwrap_or_else(|error| Err(error.into())), remote)
+}
+
+pub(super) fn tell<M: SerdeMessage>(
+    remote: &Remote,
+    method: u32,
+    message: &M,
+    patience: Patience,
+) -> Result<(), SendError> {
+    with_encoded(method, message, remote.max_message(), |ready| remote.tell(ready, patience))?
+}
+
+pub(super) fn dead_letter<M>(sent: Result<(), SendError>) {
+    if let Err(error) = sent {
+        tracing::warn!(target: "flame::dead_letter", message_type = std::any::type_name::<M>(), %error, "a message was not delivered");
+    }
+}
+
+pub(super) fn from_mailbox<M>(error: MailboxSendError<M>) -> SendError {
+    match error {
+        MailboxSendError::Full(_) => SendError::Full,
+        MailboxSendError::Closed(_) => SendError::Gone(DownReason::Stopped),
+    }
 }

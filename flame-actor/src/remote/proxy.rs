@@ -33,10 +33,9 @@ use actix::{
 use futures_util::Stream;
 
 use super::{
-    addr::{dead_letter, tell},
     error::SendError,
     export::pointer_of,
-    outgoing::{SerdeMessage, with_encoded},
+    outgoing::{SerdeMessage, dead_letter, tell, with_encoded},
     request::decode_answer,
     target::{Patience, Remote},
 };

@@ -10,13 +10,10 @@ use actix::{Message, Recipient};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
-    addr::{
-        GONE_HOME, WRONG_KIND, ask, dead_letter, deserialize_reference, from_mailbox, serialize_reference,
-        tell,
-    },
     error::SendError,
     export::ExportedRecipient,
-    outgoing::SerdeMessage,
+    field::{GONE_HOME, WRONG_KIND, deserialize_reference, serialize_reference},
+    outgoing::{SerdeMessage, ask, dead_letter, from_mailbox, tell},
     proxy,
     reference::{Reference, Resolved},
     request::Request,

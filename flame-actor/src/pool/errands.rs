@@ -1,0 +1,22 @@
+//! What takes its time: the pool leaves it to its supervisor.
+
+use std::time::Instant;
+
+use actix::Message;
+
+use super::machine::RunnerSeq;
+
+/// What the pool's machine wants done, and when it wants to look again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Errands {
+    pub(super) errands: Vec<Errand>,
+    pub(super) wake: Option<Instant>,
+}
+
+pub(super) enum Errand {
+    Boot { runner: RunnerSeq, attempt: u32 },
+    Retire(RunnerSeq),
+    Terminate(RunnerSeq),
+    Stopped,
+}
