@@ -76,10 +76,22 @@ async fn an_address_is_there_at_once_and_messages_wait_for_the_actor() {
     assert_eq!(notes, (0..100).collect::<Vec<_>>());
 }
 
+/// A backend that never says how a boot went.
+struct Hanging;
+
+impl Backend for Hanging {
+    fn name(&self) -> &str {
+        "hanging"
+    }
+
+    fn boot(&self, _: Boot) -> BoxFuture<Result<Arc<dyn Instance>, BootError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
 #[actix::test]
 async fn the_address_of_an_actor_that_never_starts_fails_with_the_reason() {
-    let pool =
-        Pool::builder("never").timeout(std::time::Duration::from_millis(200)).backend(Broken(Arc::default()));
+    let pool = Pool::builder("never").timeout(std::time::Duration::from_secs(1)).backend(Hanging);
     let pool = pool.start().unwrap();
     let mut placing = pool.place_child(Log::default());
     let log = placing.addr();
