@@ -104,6 +104,7 @@ impl<A: Actor<Context = Context<A>>> Placing<A> {
             remote: Arc::clone(&self.remote),
             kept: Arc::clone(&self.kept),
             own_arbiter: self.own_arbiter,
+            left: AtomicBool::new(false),
         };
         match prepared {
             Ok((actor, work)) => {
@@ -170,6 +171,8 @@ struct Job {
     remote: Arc<Remote>,
     kept: Arc<AtomicBool>,
     own_arbiter: bool,
+    /// The actor may have been decoded somewhere.
+    left: AtomicBool,
 }
 
 impl Job {
@@ -182,7 +185,7 @@ impl Job {
             () = abandoned(&mut done, &self.kept) => return,
             () = sleep_until(deadline) => Err(Unplaced {
                 reason: PlaceFailure::Timeout { limit: limit.unwrap_or_default() },
-                left: true,
+                left: self.left.load(Ordering::Acquire),
             }),
         };
         if let Err(Unplaced { reason, .. }) = &outcome {
@@ -218,6 +221,7 @@ impl Job {
                 }
             });
             let Some(asked) = sent.map_err(|error| unplaced(error.into(), false))? else { continue };
+            self.left.store(true, Ordering::Release);
             return match asked.await {
                 Ok(body) => match placed_port(&body) {
                     Some(port) => {
