@@ -1,4 +1,115 @@
-//! Actors over nodes.
+//! FLAME for actix: parts of an app run on short-lived copies of the same app.
+//!
+//! The app is the *parent*. Its [`Pool`] boots *runners*, copies of the executable, when there is work, and lets them go when
+//! there is none. On a runner it starts an actix actor ([`Pool::place_child`]) or runs a function ([`Pool::call`],
+//! [`Pool::cast`]). A Rust process cannot send a closure to its copy, but it can send an actor: its state is a value, and its
+//! behaviour is in every copy of the executable.
+//!
+//! # The four ways of data
+//!
+//! ```text
+//!    parent: your app                                    runner: a copy of it, booted on demand
+//!  ┌───────────────────────────┐                       ┌───────────────────────────┐
+//!  │  pool ── place_child(A) ──┼── 1. A's value ──────▶│  A::started()             │
+//!  │  RemoteAddr<A>.send(M) ───┼── 2. M, in order ────▶│  Handler<M>::handle       │
+//!  │  Recipient<T>'s mailbox ◀─┼── 3. T ───────────────┤  self.caller.send(T)      │
+//!  │  slot free, error typed ◀─┼── 4. it ended ────────┤  stopped, panicked, lost  │
+//!  └───────────────────────────┘   one QUIC link,      └───────────────────────────┘
+//!                                  mutual TLS 1.3
+//! ```
+//!
+//! 1. **Place.** The pool finds a slot, and boots a runner if it must. The actor is encoded, started over there, and once
+//!    `started` has run, the [`Child`] is its owner: dropping it stops the actor. A [`Placing`] has an address at once.
+//! 2. **Send.** [`RemoteAddr`] has actix's `send`, `do_send` and `try_send`. The order is that of sending; a slow answer
+//!    holds back no later message.
+//! 3. **Back.** A `Recipient` (see [`recipient`]), [`RemoteRecipient`] or [`RemoteAddr`] in a message works on the other side.
+//!    What is sent to it lands in the mailbox of the actor that it names.
+//! 4. **End.** Who waits for an actor that stops, panics or loses its runner is told so ([`DownReason`]), and its slot is free.
+//!
+//! # A first app
+//!
+//! ```
+//! use actix::prelude::*;
+//! use flame_actor::{Pool, backend::LocalBackend, remote};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Counter {
+//!     total: u64,
+//! }
+//!
+//! impl Actor for Counter {
+//!     type Context = Context<Self>;
+//! }
+//!
+//! #[derive(Message, Serialize, Deserialize)]
+//! #[rtype(result = "u64")]
+//! struct Add(u64);
+//!
+//! #[remote]
+//! impl Handler<Add> for Counter {
+//!     type Result = u64;
+//!
+//!     fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> u64 {
+//!         self.total += n;
+//!         self.total
+//!     }
+//! }
+//!
+//! #[actix::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // The role line: the same executable is parent and runner.
+//!     if let Some(runner) = flame_actor::runner() {
+//!         runner.serve().await;
+//!         return Ok(());
+//!     }
+//!     // In this test runners are threads. Without this line they are child processes.
+//!     let pool = Pool::builder("numbers").backend(LocalBackend::new()).start()?;
+//!     let counter = pool.place_child(Counter { total: 40 }).await?;
+//!     assert_eq!(counter.send(Add(2)).await?, 42);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`runner()`] has to be the first line of `main`; an app without it gets an error from [`backend::ProcessBackend`], and no second
+//! process. What cannot travel with an actor (a socket, a child process) is `#[serde(skip)]` and made in `started`. Messages need
+//! serde's derives, and [`#[remote]`](macro@remote) on the handler. [`#[task]`](macro@task) makes a function callable on a runner.
+//!
+//! # Promises
+//!
+//! - Messages of one sender to one actor are handled in order, each at most once. A `send` that fails is a typed error
+//!   ([`SendError`], [`CallError`], [`PlaceError`]) that says who is to blame; a `do_send` that fails is an event of the log
+//!   target `flame::dead_letter`.
+//! - A value arrives equal to what was sent, or the sender gets an encode error.
+//! - What is under way to an actor is bounded on both sides. `send` waits and `try_send` refuses; `do_send` never waits, and
+//!   loses messages, not memory. Nobody but the senders to a slow actor is slowed.
+//! - A panic in a handler ends that actor and no other.
+//! - One time limit covers queue, boot and execution of a call. Dropping a call cancels its work at the next await. A task that
+//!   never yields cannot be cancelled; its caller has the error on time all the same.
+//! - A runner ends within 5 seconds of its parent, whatever ended that, and takes with it what it started in its process group.
+//!   A lost link is a lost runner: there is no reconnect, and no message is sent twice.
+//! - Only a node with a fresh ticket of this parent joins, and only one of the same build.
+//!
+//! # Bounds and defaults
+//!
+//! | what | default | option |
+//! |---|---|---|
+//! | runners at once | 0 to 8 | [`PoolBuilder::min`], [`PoolBuilder::max`] |
+//! | slots of a runner (a child or a call holds one) | 100 | [`PoolBuilder::max_concurrency`] |
+//! | requests that wait for a slot | 10,000 | [`PoolBuilder::max_queue`] |
+//! | a call or a placing, in all | 30 s | [`PoolBuilder::timeout`] |
+//! | a boot | 30 s | [`PoolBuilder::boot_timeout`] |
+//! | a runner without work | ends after 30 s | [`PoolBuilder::idle_shutdown_after`] |
+//! | work in flight when a pool stops | 30 s | [`PoolBuilder::shutdown_timeout`] |
+//! | a message, encoded | 16 MiB | [`LinkConfig::with_max_message`] |
+//! | a silent runner | lost after 4 s | [`LinkConfig::with_idle_timeout`] |
+//! | under way to one actor | 1 MiB, 8192 messages | fixed |
+//!
+//! # Modules
+//!
+//! [`pool`] has what pools are made of, [`backend`] how runners are booted (write your own [`backend::Backend`]), and
+//! [`mod@runner`] the runner's side.
+
 // The attributes name this crate by its absolute path, so that they work in its own tests too.
 extern crate self as flame_actor;
 

@@ -1,4 +1,27 @@
-//! Nodes talk to nodes: identity, links, lanes. This crate knows no actors.
+//! Nodes talk to nodes: identity, links, lanes. This crate knows no actors; it is the transport of `flame-actor`.
+//!
+//! ```text
+//!   parent                                               runner
+//!   Authority ── signs ──▶ Invitation ─── (a ticket) ──▶ join(invitation)
+//!   Listener  ◀── QUIC, mutual TLS 1.3; hello, welcome ──┘
+//!   Link ═══ control stream: pings, credit, signals ════ Link
+//!        ═══ data stream: the frames of all lanes ══════
+//!   Lane ──── tell, ask ────────────────────────▶ Inbox of a port
+//! ```
+//!
+//! - **Identity.** Every parent is its own certificate [`Authority`], in memory. A runner's [`Invitation`] holds a key of its own, good
+//!   for one join.
+//! - **Joining.** [`join`] returns once the parent has *welcomed* the node: a TLS connection alone means nothing. Both sides must run the
+//!   same [`Build`]; a [`Refusal`] names both.
+//! - **Lanes.** A [`Lane`] is an ordered sequence of messages to one port of the peer, with credit of its own that is granted from what
+//!   was handled. Nobody's slowness holds up another lane, and what a peer can make this node hold is bounded ([`Limits`]). Long
+//!   messages are cut and interleaved with short ones.
+//! - **Liveness.** Each side pings; a silent peer is lost after [`LinkConfig::with_idle_timeout`] (4 s), and reported once, as a
+//!   [`LinkLost`] with its reason. There is no reconnect.
+//! - **Codec.** [`codec`] is MessagePack that keeps serde's whole data model: a value arrives equal to what was sent, or is
+//!   refused when it is encoded.
+//!
+//! Bytes from a peer are never trusted: they cause errors, not panics, and lengths in them reserve nothing.
 
 pub mod codec;
 mod endpoint;
