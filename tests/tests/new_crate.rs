@@ -1,5 +1,7 @@
 //! The README's first app, pasted into a new crate as the README says, builds and runs there.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
