@@ -19,7 +19,7 @@ use std::{
 use actix::{Arbiter, ArbiterHandle};
 use bytes::Bytes;
 use flame_transport::{Inbox, LinkLost, Owed, codec};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 pub(crate) use child::place;
 pub use child::{PlaceFn, Start};
@@ -40,7 +40,7 @@ pub(crate) struct Host {
     children: Mutex<HashMap<u64, StopHandle>>,
     /// How many children and tasks there are.
     busy: watch::Sender<usize>,
-    notices: mpsc::UnboundedSender<Notice>,
+    notices: watch::Sender<Option<Notice>>,
 }
 
 /// What a runner hears of its parent.
@@ -53,9 +53,9 @@ pub(crate) enum Notice {
 }
 
 impl Host {
-    /// A host whose work runs on these arbiters, and what it hears of its parent: at most two notices.
-    pub(crate) fn new(arbiters: Vec<ArbiterHandle>) -> (Arc<Self>, mpsc::UnboundedReceiver<Notice>) {
-        let (notices, heard) = mpsc::unbounded_channel();
+    /// A host whose work runs on these arbiters, and the last that it has heard of its parent.
+    pub(crate) fn new(arbiters: Vec<ArbiterHandle>) -> (Arc<Self>, watch::Receiver<Option<Notice>>) {
+        let (notices, heard) = watch::channel(None);
         let host = Self {
             peer: OnceLock::new(),
             arbiters,
@@ -180,12 +180,18 @@ impl PeerEvents for Host {
                     handle.stop();
                 }
             }
-            Ok(ToRunner::Retire) => drop(self.notices.send(Notice::Retire)),
+            Ok(ToRunner::Retire) => {
+                self.notices.send_if_modified(|notice| {
+                    let first = notice.is_none();
+                    notice.get_or_insert(Notice::Retire);
+                    first
+                });
+            }
             Err(error) => tracing::warn!(%error, "a notice of the parent cannot be decoded"),
         }
     }
 
     fn lost(&self, reason: &LinkLost) {
-        let _ = self.notices.send(Notice::Lost(reason.clone()));
+        self.notices.send_replace(Some(Notice::Lost(reason.clone())));
     }
 }

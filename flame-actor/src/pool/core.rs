@@ -50,6 +50,8 @@ struct State {
     machine: Machine,
     waiting: HashMap<RequestId, oneshot::Sender<Result<Granted, Failure>>>,
     runners: Runners<Seat>,
+    /// When the supervisor has been told to look again.
+    told: Option<Instant>,
 }
 
 /// A runner that has a slot for a request.
@@ -86,6 +88,7 @@ impl Core {
                 machine: Machine::new(settings.clone(), seed),
                 waiting: HashMap::new(),
                 runners: Runners::new(),
+                told: None,
             }),
             settings,
             backend,
@@ -138,6 +141,9 @@ impl Core {
         let mut handed = Vec::new();
         let mut state = self.state();
         let mut actions = Vec::new();
+        if matches!(event, Event::Tick) {
+            state.told = None;
+        }
         state.machine.on(event, Instant::now(), &mut actions);
         // A slot that cannot be handed over goes back to the machine, which may have more to say.
         while !actions.is_empty() {
@@ -149,12 +155,15 @@ impl Core {
                 state.machine.on(event, Instant::now(), &mut actions);
             }
         }
-        let wake = state.machine.next_wake();
+        let wake = state.earlier_wake();
         drop(state);
         for (waiter, outcome) in handed {
             self.hand(waiter, outcome);
         }
-        if let Some(supervisor) = self.supervisor.get() {
+        // Most slots come and go without anything for the supervisor to do.
+        if let Some(supervisor) = self.supervisor.get()
+            && (wake.is_some() || !errands.is_empty())
+        {
             supervisor.do_send(Errands { errands, wake });
         }
     }
@@ -213,6 +222,13 @@ impl Core {
 type Handed = (oneshot::Sender<Result<Granted, Failure>>, (RequestId, Result<Granted, Failure>));
 
 impl State {
+    /// When the supervisor has to look again, if that is before what it was told.
+    fn earlier_wake(&mut self) -> Option<Instant> {
+        let wake = self.machine.next_wake().filter(|wake| self.told.is_none_or(|told| *wake < told))?;
+        self.told = Some(wake);
+        Some(wake)
+    }
+
     fn sort(
         &mut self,
         action: Action,

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use flame_transport::{JoinError, LinkLost, join};
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 use super::{enter, logs};
 use crate::{
@@ -80,7 +80,7 @@ pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> 
 async fn until_over(
     host: &Arc<Host>,
     peer: &Arc<Peer>,
-    mut notices: mpsc::UnboundedReceiver<Notice>,
+    mut notices: watch::Receiver<Option<Notice>>,
     place: Place,
 ) -> LinkLost {
     let closed = |reason: &str| LinkLost::Closed { reason: reason.to_owned() };
@@ -89,10 +89,11 @@ async fn until_over(
     let mut draining = false;
     loop {
         tokio::select! {
-            notice = notices.recv() => match notice {
-                Some(Notice::Retire) => draining = true,
+            changed = notices.changed() => match notices.borrow_and_update().clone() {
                 Some(Notice::Lost(reason)) => return reason,
-                None => return closed("the host is gone"),
+                Some(Notice::Retire) => draining = true,
+                None if changed.is_err() => return closed("the host is gone"),
+                None => {}
             },
             () = &mut terminated, if !draining => {
                 host.tell_parent(&ToParent::Draining);
