@@ -20,7 +20,7 @@ impl World {
         if let Event::Resize(limits) = event {
             (self.limits, self.asleep) = (limits, self.asleep.min(limits.min()));
             if !self.closing {
-                self.see_doors(&inspection);
+                self.see_doors(&inspection, &[RetireReason::Resized]);
             }
         }
         self.see(&event);
@@ -33,7 +33,8 @@ impl World {
         {
             self.calls.remove(&id);
         }
-        self.see_doors(&inspection);
+        // Room is made last of all: until then those runners serve.
+        self.see_doors(&inspection, &[RetireReason::Resized, RetireReason::MakeRoom]);
         if let Event::Request(_) = event {
             let most = self.settings.max_queue().max(waiting_before);
             self.require(self.waiting().count() <= most, || "the queue is longer than max_queue".into())?;
@@ -131,12 +132,11 @@ impl World {
                 let fair = sim.is_some_and(|sim| sim.life != Life::Up);
                 self.require(fair, || format!("a runner that serves is terminated: {sim:?}"))?;
                 match self.life(runner) {
-                    Some(Life::Booting) if self.now < self.since(runner) + self.settings.boot_timeout() => {
+                    Some(Life::Booting) => {
                         let surplus = self.closing || self.present() > self.limits.max();
                         self.require(surplus, || "a boot is cut short".into())?;
                         self.set_life(runner, Life::Ending);
                     }
-                    Some(Life::Booting) => self.boot_fails(runner, false),
                     Some(Life::Draining) => {
                         let over = self.now >= self.since(runner) + self.settings.shutdown_timeout();
                         self.require(over, || "a drain is cut short".into())?;
@@ -160,6 +160,15 @@ impl World {
             }
             Action::Emit(PoolEvent::Retiring { reason: why, .. }) => {
                 *reason = Some(why);
+                Ok(())
+            }
+            // The others were seen as they happened.
+            Action::Emit(PoolEvent::BootFailed { runner, .. })
+                if self.life(runner) == Some(Life::Booting) =>
+            {
+                let over = self.now >= self.since(runner) + self.settings.boot_timeout();
+                self.require(over, || "a boot is given up too early".into())?;
+                self.boot_fails(runner, false);
                 Ok(())
             }
             Action::Emit(PoolEvent::Leaked { runner, .. }) => {
@@ -470,13 +479,11 @@ impl World {
     }
 
     /// Takes over which runners take no more work, which no action tells while they are busy.
-    fn see_doors(&mut self, inspection: &Inspection) {
+    fn see_doors(&mut self, inspection: &Inspection, reasons: &[RetireReason]) {
         for report in &inspection.runners {
             let Some(sim) = self.runners.get_mut(&report.runner) else { continue };
             match report.phase {
-                RunnerPhase::Closing(RetireReason::Resized | RetireReason::MakeRoom) => {
-                    self.close(report.runner)
-                }
+                RunnerPhase::Closing(reason) if reasons.contains(&reason) => self.close(report.runner),
                 RunnerPhase::Busy | RunnerPhase::Stalled | RunnerPhase::Idle(_)
                     if sim.closed && !self.settings.single_use() =>
                 {
