@@ -53,6 +53,8 @@ fn the_worlds_reach_every_kind_of_decision() {
         "WantPermits",
         "ReturnPermits",
         "Lost {",
+        "Closing {",
+        "Reopened {",
         "Leaked",
         "reason: Idle",
         "reason: SingleUse",
