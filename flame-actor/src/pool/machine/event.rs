@@ -314,6 +314,18 @@ pub enum PoolEvent {
         /// When the next is tried, if it is needed.
         retry_in: Duration,
     },
+    /// A busy runner gets no more work, and is retired when its own is done.
+    Closing {
+        /// Which runner.
+        runner: RunnerSeq,
+        /// Why.
+        reason: RetireReason,
+    },
+    /// A runner that was closing gets work again: `max` was raised before it was done.
+    Reopened {
+        /// Which runner.
+        runner: RunnerSeq,
+    },
     /// A runner was told to finish what it has and to exit.
     Retiring {
         /// Which runner.

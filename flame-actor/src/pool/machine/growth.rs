@@ -41,9 +41,10 @@ pub(super) struct Need {
 
 impl Machine {
     /// Boots what is needed and possible: first for those whose requests wait longest, then spare runners, then
-    /// `min`.
-    pub(super) fn grow(&mut self, now: Instant) {
+    /// `min`. Says whether a runner was sent away to make room.
+    pub(super) fn grow(&mut self, now: Instant) -> bool {
         self.retry_at = None;
+        let mut made_room = false;
         let mut wanted_permits = 0;
         if self.phase == Phase::Open {
             let mut leaving = self.fleet.census(1, None).leaving;
@@ -54,7 +55,7 @@ impl Machine {
                 }
                 let short = self.boot_for(need, now);
                 if self.fleet.len() >= self.limits.max() {
-                    self.make_room(need, short, &mut leaving, now);
+                    made_room |= self.make_room(need, short, &mut leaving, now);
                 } else {
                     wanted_permits = short.saturating_add(wanted_permits);
                 }
@@ -65,6 +66,7 @@ impl Machine {
             wanted_permits = wanted_permits.min(self.limits.max().saturating_sub(self.fleet.len()));
         }
         self.order_permits(wanted_permits);
+        made_room
     }
 
     /// Whether the growth policy would boot a runner in place of this idle one.
@@ -171,9 +173,10 @@ impl Machine {
 
     /// The pool is full and a class misses runners: idle runners of other classes go. If the class has none at all,
     /// and it is its turn, one that is busy takes no more work, so that it goes in the end.
-    fn make_room(&mut self, need: Need, short: u32, leaving: &mut u32, now: Instant) {
+    fn make_room(&mut self, need: Need, short: u32, leaving: &mut u32, now: Instant) -> bool {
+        let mut made_room = false;
         if need.oldest.is_none() {
-            return;
+            return made_room;
         }
         let covered = short.min(*leaving);
         *leaving -= covered;
@@ -183,6 +186,7 @@ impl Machine {
             let idle = others().find(|(_, runner)| runner.is_idle()).map(|(seq, _)| seq);
             if let Some(seq) = idle {
                 self.retire(seq, RetireReason::MakeRoom, now);
+                made_room = true;
                 continue;
             }
             if need.starved && covered == 0 {
@@ -195,10 +199,12 @@ impl Machine {
                     .map(|(seq, _)| seq);
                 if let Some(seq) = least_busy {
                     self.close(seq, RetireReason::MakeRoom, now);
+                    made_room = true;
                 }
             }
-            return;
+            break;
         }
+        made_room
     }
 
     fn order_permits(&mut self, wanted: u32) {

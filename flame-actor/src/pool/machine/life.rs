@@ -333,12 +333,13 @@ impl Machine {
 
     fn reopen_surplus(&mut self) {
         let mut room = self.limits.max().saturating_sub(self.fleet.census(1, None).present());
-        for (_, runner) in self.fleet.iter_mut() {
+        for (seq, runner) in self.fleet.iter_mut() {
             if let State::Up { door: door @ Door::Closed(RetireReason::Resized), .. } = &mut runner.state
                 && room > 0
             {
                 *door = Door::Open;
                 room -= 1;
+                self.out.push(Action::Emit(PoolEvent::Reopened { runner: seq }));
             }
         }
     }

@@ -137,9 +137,14 @@ impl Machine {
         self.fail_overdue(now);
         self.apply(event, now);
         self.fire_timers(now);
-        self.serve(now);
-        self.fail_hopeless(now);
-        self.grow(now);
+        loop {
+            self.serve(now);
+            self.fail_hopeless(now);
+            // What waited for a runner that makes room may be served by another, or have lost its last hope.
+            if !self.grow(now) {
+                break;
+            }
+        }
         self.stop_if_empty();
         mem::swap(&mut self.out, actions);
     }

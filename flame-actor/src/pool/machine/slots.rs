@@ -7,7 +7,9 @@ use std::{
 
 use super::{
     Machine, Phase,
-    event::{Action, Failure, Request, RequestId, ResourceClass, RetireReason, RunnerSeq, WaitPhase},
+    event::{
+        Action, Failure, PoolEvent, Request, RequestId, ResourceClass, RetireReason, RunnerSeq, WaitPhase,
+    },
     fleet::{Door, State},
     later,
     queue::Entry,
@@ -304,7 +306,12 @@ impl Machine {
         let State::Up { door, rest } = &mut runner.state else { return };
         *door = Door::Closed(reason);
         *rest = None;
+        let busy = runner.busy();
         self.unseat(seq);
+        // That a single-use runner is used once needs no telling.
+        if busy && reason != RetireReason::SingleUse {
+            self.emit(PoolEvent::Closing { runner: seq, reason });
+        }
         self.rest_or_retire(seq, now);
     }
 }

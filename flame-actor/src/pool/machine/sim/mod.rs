@@ -31,7 +31,7 @@ fn the_oracle_agrees_with_every_step_of_random_worlds() {
 #[test]
 fn the_worlds_reach_every_kind_of_decision() {
     let mut decisions = String::new();
-    for seed in 0..200 {
+    for seed in 0..400 {
         let (settings, steps) = scenario(seed);
         let mut world = World::new(&settings, seed);
         world.begin().unwrap();
@@ -53,6 +53,8 @@ fn the_worlds_reach_every_kind_of_decision() {
         "WantPermits",
         "ReturnPermits",
         "Lost {",
+        "Closing {",
+        "Reopened {",
         "Leaked",
         "reason: Idle",
         "reason: SingleUse",
@@ -65,7 +67,7 @@ fn the_worlds_reach_every_kind_of_decision() {
         "Stopped",
     ] {
         let times = decisions.matches(decision).count();
-        assert!(times >= 5, "{decision:?} came {times} times in 200 worlds");
+        assert!(times >= 5, "{decision:?} came {times} times in 400 worlds");
     }
 }
 
@@ -245,7 +247,11 @@ fn settings(random: &mut Random) -> PoolSettings {
 
 fn step(random: &mut Random, classes: u64, keyed: bool) -> Step {
     match random.below(100) {
-        0..10 => Step::Wait { ms: random.below(400) },
+        0..8 => Step::Wait { ms: random.below(400) },
+        8..10 => {
+            let max = 1 + random.below(7) as u32;
+            Step::Resize { min: random.below(u64::from(max) + 1) as u32, max }
+        }
         10..12 => Step::Wait { ms: random.below(8000) },
         12..14 => Step::Oversleep { ms: random.below(4000) },
         14..40 => Step::Request {
@@ -269,11 +275,7 @@ fn step(random: &mut Random, classes: u64, keyed: bool) -> Step {
         93 => Step::Answer { nth: random.pick(), idle: !random.one_in(3) },
         94 => Step::Permit,
         95 => Step::Reclaim,
-        96 => {
-            let max = 1 + random.below(7) as u32;
-            Step::Resize { min: random.below(u64::from(max) + 1) as u32, max }
-        }
-        97 => Step::Stale { kind: random.pick(), id: random.below(40) },
+        96..98 => Step::Stale { kind: random.pick(), id: random.below(40) },
         98 => Step::Tick,
         _ if random.one_in(6) => Step::Shutdown,
         _ => Step::Permit,

@@ -6,7 +6,7 @@ use super::world::{Call, Failing, Life, Sim, Verdict, World};
 use crate::pool::{
     machine::{
         Action, Affinity, Event, Failure, Inspection, PoolEvent, RequestId, ResourceClass, RetireReason,
-        RunnerPhase, RunnerSeq,
+        RunnerSeq,
     },
     policy::Load,
     settings::IdleShutdown,
@@ -16,12 +16,8 @@ impl World {
     /// Takes in an event and what the machine made of it.
     pub(super) fn judge(&mut self, event: Event, actions: Vec<Action>) -> Verdict {
         let waiting_before = self.waiting().count();
-        let inspection = self.machine.inspect(self.now);
         if let Event::Resize(limits) = event {
             (self.limits, self.asleep) = (limits, self.asleep.min(limits.min()));
-            if !self.closing {
-                self.see_doors(&inspection);
-            }
         }
         self.see(&event);
         let cancelled = if let Event::Cancel(request) = event { Some(request) } else { None };
@@ -33,12 +29,11 @@ impl World {
         {
             self.calls.remove(&id);
         }
-        self.see_doors(&inspection);
         if let Event::Request(_) = event {
             let most = self.settings.max_queue().max(waiting_before);
             self.require(self.waiting().count() <= most, || "the queue is longer than max_queue".into())?;
         }
-        self.judge_state(&inspection)
+        self.judge_state(&self.machine.inspect(self.now))
     }
 
     /// All has gone well for ten minutes.
@@ -131,12 +126,11 @@ impl World {
                 let fair = sim.is_some_and(|sim| sim.life != Life::Up);
                 self.require(fair, || format!("a runner that serves is terminated: {sim:?}"))?;
                 match self.life(runner) {
-                    Some(Life::Booting) if self.now < self.since(runner) + self.settings.boot_timeout() => {
+                    Some(Life::Booting) => {
                         let surplus = self.closing || self.present() > self.limits.max();
                         self.require(surplus, || "a boot is cut short".into())?;
                         self.set_life(runner, Life::Ending);
                     }
-                    Some(Life::Booting) => self.boot_fails(runner, false),
                     Some(Life::Draining) => {
                         let over = self.now >= self.since(runner) + self.settings.shutdown_timeout();
                         self.require(over, || "a drain is cut short".into())?;
@@ -160,6 +154,25 @@ impl World {
             }
             Action::Emit(PoolEvent::Retiring { reason: why, .. }) => {
                 *reason = Some(why);
+                Ok(())
+            }
+            Action::Emit(PoolEvent::Closing { runner, .. }) => {
+                self.close(runner);
+                Ok(())
+            }
+            Action::Emit(PoolEvent::Reopened { runner }) => {
+                if let Some(sim) = self.runners.get_mut(&runner) {
+                    sim.closed = false;
+                }
+                Ok(())
+            }
+            // The others were seen as they happened.
+            Action::Emit(PoolEvent::BootFailed { runner, .. })
+                if self.life(runner) == Some(Life::Booting) =>
+            {
+                let over = self.now >= self.since(runner) + self.settings.boot_timeout();
+                self.require(over, || "a boot is given up too early".into())?;
+                self.boot_fails(runner, false);
                 Ok(())
             }
             Action::Emit(PoolEvent::Leaked { runner, .. }) => {
@@ -467,24 +480,6 @@ impl World {
     /// When a request would rather have the boot error.
     fn patience(&self, call: &Call) -> Instant {
         call.request.deadline.unwrap_or(call.since + self.settings.boot_timeout())
-    }
-
-    /// Takes over which runners take no more work, which no action tells while they are busy.
-    fn see_doors(&mut self, inspection: &Inspection) {
-        for report in &inspection.runners {
-            let Some(sim) = self.runners.get_mut(&report.runner) else { continue };
-            match report.phase {
-                RunnerPhase::Closing(RetireReason::Resized | RetireReason::MakeRoom) => {
-                    self.close(report.runner)
-                }
-                RunnerPhase::Busy | RunnerPhase::Stalled | RunnerPhase::Idle(_)
-                    if sim.closed && !self.settings.single_use() =>
-                {
-                    sim.closed = false;
-                }
-                _ => {}
-            }
-        }
     }
 
     fn give_back(&mut self, request: RequestId) -> Option<RunnerSeq> {

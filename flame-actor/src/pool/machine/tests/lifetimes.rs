@@ -178,3 +178,17 @@ fn times_beyond_the_clock_mean_never() {
     pool.request(1).join(1).feed(Event::Shutdown).wait(seconds(60));
     assert_eq!(pool.machine.next_wake(), None);
 }
+
+#[test]
+fn a_runner_that_was_to_go_for_a_lower_max_works_on_if_max_is_raised_in_time() {
+    let limits = |max| Event::Resize(Limits::new(0, max).unwrap());
+    let mut pool = Pool::new(small(2));
+    pool.request(1).request(2).join(1).join(2).feed(limits(1));
+    pool.take();
+    pool.feed(limits(2)).request(3).release(1).release(2);
+    let actions = pool.take();
+    assert!(actions.iter().any(|action| matches!(action, Action::Emit(PoolEvent::Reopened { .. }))));
+    assert!(!actions.iter().any(|action| matches!(action, Action::Retire(_))));
+    pool.request(4);
+    assert_eq!(pool.grants().len(), 1);
+}

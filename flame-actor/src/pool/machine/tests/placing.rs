@@ -148,3 +148,18 @@ fn a_shared_cap_is_asked_before_each_boot_and_gets_everything_back() {
     pool.gone(1);
     assert!(pool.take().iter().any(|action| matches!(action, Action::ReturnPermits(1))));
 }
+
+#[test]
+fn work_that_waited_for_a_runner_which_makes_room_is_served_elsewhere_at_once() {
+    let require = || Affinity::Require(Key::from("a"));
+    let mut pool = Pool::new(PoolOptions::new("p").min(2).max(2).max_concurrency(2));
+    pool.join(1)
+        .join(2)
+        .keyed(1, require())
+        .feed(Event::Stalled(RunnerSeq(1)))
+        .request(2)
+        .keyed(3, require());
+    assert_eq!(pool.grants(), [(1, 1), (2, 2)]);
+    pool.of_class(4, 7);
+    assert_eq!(pool.grants(), [(3, 2)]);
+}
