@@ -68,6 +68,16 @@ pub(crate) struct Answered {
     pub(crate) grants: Vec<Grant>,
 }
 
+impl Answered {
+    /// A question has come. A cancel that came before was of another one, with the same number, which is settled.
+    fn new_question(&mut self, question: u32, asked: &mut dyn FnMut(u32)) {
+        if !self.cancelled.is_empty() {
+            self.cancelled.retain(|&cancelled| cancelled != question);
+        }
+        asked(question);
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Receiver {
     limits: Limits,
@@ -172,14 +182,22 @@ impl Receiver {
         Grant { lane: state.port.zip(lane), link: self.account.handled(amount) }
     }
 
-    /// Takes every whole frame from `buf`.
-    pub(crate) fn absorb(&mut self, buf: &mut BytesMut, answered: &mut Answered) -> Result<(), Malformed> {
+    /// Takes every whole frame from `buf`. `asked` hears each question before anyone can take it.
+    pub(crate) fn absorb(
+        &mut self,
+        buf: &mut BytesMut,
+        answered: &mut Answered,
+        asked: &mut dyn FnMut(u32),
+    ) -> Result<(), Malformed> {
         let mut run = Run::default();
         let mut at = 0;
         loop {
             let rest = buf.get(at..).unwrap_or_default();
             let Some(Frame { kind, body, len }) = frame::peek(rest, WHOLE)? else { break };
             let body = body.len();
+            if let Kind::Ask { question, .. } = kind {
+                answered.new_question(question, asked);
+            }
             match kind {
                 Kind::Tell { port } | Kind::Ask { port, .. } if len < KEEP => {
                     if run.port != port || run.amount.messages == 0 {
@@ -195,7 +213,7 @@ impl Receiver {
                 _ => {
                     self.deliver_run(buf, &mut run, answered)?;
                     at = 0;
-                    self.take_single(buf, kind, len, body, answered)?;
+                    self.take_single(buf, kind, len, body, answered, asked)?;
                 }
             }
         }
@@ -249,6 +267,7 @@ impl Receiver {
         len: usize,
         body: usize,
         answered: &mut Answered,
+        asked: &mut dyn FnMut(u32),
     ) -> Result<(), Malformed> {
         let take_body = |buf: &mut BytesMut| {
             buf.advance(len - body);
@@ -285,7 +304,7 @@ impl Receiver {
             }
             Kind::Cut { slot, last } => {
                 buf.advance(len - body);
-                self.join(slot, last, buf.get(..body).unwrap_or_default(), answered)?;
+                self.join(slot, last, buf.get(..body).unwrap_or_default(), answered, asked)?;
                 buf.advance(body);
             }
         }
@@ -299,6 +318,7 @@ impl Receiver {
         last: bool,
         piece: &[u8],
         answered: &mut Answered,
+        asked: &mut dyn FnMut(u32),
     ) -> Result<(), Malformed> {
         // The head of the message and its reference table come on top of what the sender counts as the message.
         let limit = self.limits.max_message + WHOLE;
@@ -321,6 +341,9 @@ impl Receiver {
             return Err(Malformed("cut frame: longer than it says"));
         }
         let body = body.len();
+        if let Kind::Ask { question, .. } = kind {
+            answered.new_question(question, asked);
+        }
         match kind {
             Kind::Tell { .. } | Kind::Ask { .. } => self.deliver_kept(kind, whole, body, answered)?,
             Kind::Reply { question } => {

@@ -118,7 +118,8 @@ async fn read_data(
             Ok(false) => return lost_by(connection.closed().await),
             Err(lost) => return lost,
         }
-        let absorbed = shared.receiver().absorb(&mut buffer, &mut answered);
+        let absorbed =
+            shared.receiver().absorb(&mut buffer, &mut answered, &mut |question| shared.settle(question));
         if let Err(malformed) = absorbed.and_then(|()| shared.apply(&mut answered)) {
             return broken_by(malformed);
         }

@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use flame_transport::{Body, LinkConfig, LinkLost, MAIN_PORT, varint};
 
-use crate::support::{echo, joined, linked, node, soon};
+use crate::support::{echo, joined, linked, next, node, soon};
 
 fn frame(parts: &[&[u8]]) -> Vec<u8> {
     let body = parts.concat();
@@ -74,4 +74,31 @@ async fn a_breach_on_one_link_leaves_others_alone() {
     assert!(matches!(lost, LinkLost::Protocol { .. }));
     let lane = runner.link.lane(MAIN_PORT);
     assert_eq!(soon(lane.ask(Body::Copy(b"well?")).unwrap()).await.unwrap(), "well?");
+}
+
+#[tokio::test]
+async fn a_cancel_that_comes_after_its_answer_does_not_touch_the_next_question_of_its_number() {
+    const ASK: u8 = 1;
+    for together in [true, false] {
+        let (parent, runner, _listener) = joined(LinkConfig::default()).await;
+        let mut parent = node(parent);
+        let (_connection, _endpoint, _control, mut data) = runner.into_parts();
+        data.0.write_all(&frame(&[&[ASK, 0, 0], b"first"])).await.unwrap();
+        let (_, question) = next(&mut parent.inbox).await.unwrap();
+        parent.link.answers().reply(question.unwrap(), Body::Copy(b"done"));
+        // The answer and the cancel cross.
+        let (cancel, ask) = (frame(&[&[CANCEL, 0]]), frame(&[&[ASK, 0, 0], b"second"]));
+        if together {
+            data.0.write_all(&[cancel, ask].concat()).await.unwrap();
+        } else {
+            data.0.write_all(&[cancel, frame(&[&[TELL, 0], b"between"])].concat()).await.unwrap();
+            assert_eq!(next(&mut parent.inbox).await.unwrap().0, "between");
+            data.0.write_all(&ask).await.unwrap();
+        }
+        let (body, question) = next(&mut parent.inbox).await.unwrap();
+        assert_eq!(body, "second");
+        let owed = parent.link.answers().owe(question.unwrap());
+        let cancelled = tokio::time::timeout(std::time::Duration::from_millis(200), owed.cancelled()).await;
+        assert!(cancelled.is_err(), "the second question was never cancelled");
+    }
 }
