@@ -48,6 +48,8 @@ pub(crate) struct Outbox {
     /// Ports with a long message under way; what follows on their lanes waits here for its end.
     held: HashMap<u32, VecDeque<(Kind, Bytes)>>,
     next_slot: u32,
+    /// The bytes of all bodies that were pushed and not taken.
+    bytes: usize,
 }
 
 /// A long frame that is being sent in pieces.
@@ -68,6 +70,7 @@ impl Outbox {
     /// Queues a frame. Frames of one port leave in the order in which they came, whatever their length.
     #[inline]
     pub(super) fn push(&mut self, kind: Kind, body: Body<'_>) {
+        self.bytes += body.len();
         if !self.held.is_empty()
             && let Some(port) = ordered_by(kind)
             && let Some(behind) = self.held.get_mut(&port)
@@ -80,11 +83,13 @@ impl Outbox {
 
     /// Queues frames that stand whole in `frames`, which have no lane's order to keep.
     pub(super) fn append(&mut self, frames: &BytesMut) {
+        self.bytes += frames.len();
         self.tail.extend_from_slice(frames);
     }
 
     /// Moves what is to be written next into `chunks`: all that is ready and a piece of each long frame.
     pub(super) fn take(&mut self, chunks: &mut Vec<Bytes>) -> bool {
+        let before = chunks.len();
         chunks.append(&mut self.ready);
         if !self.tail.is_empty() {
             chunks.push(self.tail.split().freeze());
@@ -102,7 +107,14 @@ impl Outbox {
                 self.cuts.insert(at, long);
             }
         }
+        let taken: usize = chunks.iter().skip(before).map(Bytes::len).sum();
+        // The heads are taken too and were not counted, so this errs by a few bytes a frame until all is taken.
+        self.bytes = if self.is_empty() { 0 } else { self.bytes.saturating_sub(taken) };
         !chunks.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     fn put(&mut self, kind: Kind, body: Body<'_>) {

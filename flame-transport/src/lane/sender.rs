@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use slab::Slab;
 
 use super::{
-    Limits, MAX_QUESTIONS,
+    Limits, MAX_CUTS, MAX_QUESTIONS,
     credit::{Credit, cost},
     outbox::{Body, Outbox},
 };
@@ -295,6 +295,15 @@ impl<W> Sender<W> {
         self.by_port.clear();
         self.outbox = Outbox::default();
         waiters
+    }
+
+    /// Whether more waits to be written than a peer that reads lets pile up. Messages are bounded by credit; answers by
+    /// this alone.
+    pub(crate) fn is_overfull(&self) -> bool {
+        const SMALL: usize = 64 * 1024 * 1024;
+        let credited = usize::try_from(self.limits.link.bytes).unwrap_or(usize::MAX);
+        let long = self.limits.max_message.saturating_mul(MAX_CUTS);
+        self.outbox.bytes() > SMALL.saturating_add(credited).saturating_add(long)
     }
 
     pub(crate) fn has_output(&self) -> bool {

@@ -114,12 +114,16 @@ impl Shared {
         let mut outgoing = lock(&self.sender);
         let result = work(&mut outgoing.state);
         let wake = outgoing.asleep && outgoing.state.has_output();
+        let overfull = outgoing.state.is_overfull();
         if wake {
             outgoing.asleep = false;
         }
         drop(outgoing);
         if wake {
             self.sender_waker.wake();
+        }
+        if overfull {
+            self.close("the peer does not read its data stream", false);
         }
         result
     }
