@@ -4,13 +4,17 @@
 //! the table is written for the link when the message is sent. Both directions need to know the table while serde
 //! runs, which has no room for a context: it is held in a thread-local for that time.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use bytes::BytesMut;
 use flame_transport::codec::{self, DecodeError, EncodeError};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::reference::{Reference, Resolved};
+use crate::delivery::panics::words_of;
 
 thread_local! {
     static ENCODING: RefCell<Option<Vec<Reference>>> = const { RefCell::new(None) };
@@ -27,7 +31,11 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
 ) -> Result<Vec<Reference>, EncodeError> {
     // A message whose serialisation sends a message has a scope of its own.
     let _restore = Restore(ENCODING.replace(Some(Vec::new())), |outer| ENCODING.set(outer));
-    codec::encode(value, out, limit)?;
+    // A panic in the value's `Serialize` is the value's fault, and must not end whoever only sends it on.
+    let encoded = catch_unwind(AssertUnwindSafe(|| codec::encode(value, out, limit)));
+    encoded.unwrap_or_else(|panic| {
+        Err(serde::ser::Error::custom(format_args!("it panicked: {}", words_of(&*panic))))
+    })?;
     Ok(ENCODING.take().unwrap_or_default())
 }
 

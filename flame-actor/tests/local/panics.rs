@@ -180,3 +180,36 @@ async fn a_panic_while_a_message_is_decoded_is_told_to_its_sender() {
     assert!(error.to_string().contains("decoding panics"), "{error:?}");
     assert_eq!(soon(neighbour.send(Notes)).await.unwrap(), [1]);
 }
+
+/// Panics when it is encoded.
+#[derive(Deserialize)]
+struct Explosive;
+
+impl Serialize for Explosive {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("encoding panics");
+    }
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Ship(Explosive);
+
+#[remote]
+impl Handler<Ship> for Fragile {
+    type Result = ();
+    fn handle(&mut self, _: Ship, _: &mut Context<Self>) {}
+}
+
+#[actix::test]
+async fn a_panic_while_a_message_is_encoded_is_an_error_of_its_sender_alone() {
+    let pool = pool("encoding");
+    let fragile = pool.place_child(Fragile { at_start: false }).await.unwrap();
+    let error = soon(fragile.send(Ship(Explosive))).await.unwrap_err();
+    assert!(
+        matches!(error, SendError::Encode(_)) && error.to_string().contains("encoding panics"),
+        "{error:?}"
+    );
+    assert!(soon(fragile.recipient::<Ship>().send(Ship(Explosive))).await.is_err());
+    assert_eq!(soon(fragile.send(Fine)).await.unwrap(), 7);
+}
