@@ -21,7 +21,8 @@ pub enum ExitReason {
         /// Whether a core dump was written.
         core: bool,
     },
-    /// It was killed for memory: its memory limit, or the machine's memory, was exhausted.
+    /// Memory ran out: the kernel killed it at its memory limit or the machine's, or an allocation failed and it
+    /// aborted.
     OutOfMemory,
     /// It is gone, and no more is known than this.
     Unknown {
@@ -50,7 +51,7 @@ impl fmt::Display for ExitReason {
                 }
                 if *core { f.write_str(" and left a core dump") } else { Ok(()) }
             }
-            Self::OutOfMemory => f.write_str("was killed because memory ran out"),
+            Self::OutOfMemory => f.write_str("ended because memory ran out"),
             Self::Unknown { detail } => write!(f, "ended in an unknown way: {detail}"),
         }
     }

@@ -164,6 +164,12 @@ impl Link {
         Answers::new(Arc::clone(&self.shared))
     }
 
+    /// Whether the asker of a question that was not answered yet has gone.
+    #[must_use]
+    pub fn is_cancelled(&self, question: Question) -> bool {
+        self.shared.is_cancelled(question.0)
+    }
+
     /// Sends a notice that overtakes all messages. At most 16,000 bytes; a longer one, or one on a lost link, is not
     /// sent, and the answer is false.
     pub fn signal(&self, body: &[u8]) -> bool {
