@@ -22,7 +22,7 @@ use crate::{
 ///
 /// A runner of this backend is a node with threads, identity and link of its own: messages cross serde and QUIC as they do to
 /// a pod, so that what works here works there. What differs: a handler or task that blocks for ever keeps its
-/// thread beyond the runner's end, a crash of the process is everybody's, and there are no signals, exit codes or
+/// thread beyond the runner's end (a warning of the log target `flame::runner` and the exit reason say so), a crash of the process is everybody's, and there are no signals, exit codes or
 /// memory limits of a runner's own.
 ///
 /// It needs no role line in `main`, so it is the backend for tests.

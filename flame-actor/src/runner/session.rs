@@ -58,7 +58,7 @@ const LINK_LOST: Duration = Duration::from_secs(2);
 pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> Result<Ended, ServeError> {
     let build = this_build()?;
     panics::remember();
-    let node = ticket.invitation.node.clone();
+    let (node, life) = (ticket.invitation.node.clone(), ticket.life);
     let (is_process, mut end) = match place {
         Place::Process => (true, None),
         Place::Thread(end) => (false, Some(end)),
@@ -85,7 +85,7 @@ pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> 
     let forwarding = if is_process { logs::forward(&peer, threads.network()) } else { None };
     let closed = |reason: &str| LinkLost::Closed { reason: reason.to_owned() };
     let (lost, terminated) = tokio::select! {
-        lost = until_over(&host, &peer, notices, is_process) => (lost, false),
+        lost = until_over(&host, &peer, notices, told_to_go(is_process, life)) => (lost, false),
         () = host.look_after() => (closed("nobody looks after the work"), false),
         () = told => (closed("the runner was terminated"), true),
     };
@@ -107,11 +107,11 @@ async fn until_over(
     host: &Arc<Host>,
     peer: &Arc<Peer>,
     mut notices: watch::Receiver<Option<Notice>>,
-    gets_signals: bool,
+    told_to_go: impl Future<Output = ()>,
 ) -> LinkLost {
     let closed = |reason: &str| LinkLost::Closed { reason: reason.to_owned() };
     let Some(link) = peer.link() else { return closed("the link never started") };
-    let mut terminated = pin!(terminated(gets_signals));
+    let mut told_to_go = pin!(told_to_go);
     let mut draining = false;
     loop {
         tokio::select! {
@@ -125,7 +125,7 @@ async fn until_over(
                 None if changed.is_err() => return closed("the host is gone"),
                 None => {}
             },
-            () = &mut terminated, if !draining => {
+            () = &mut told_to_go, if !draining => {
                 host.tell_parent(&ToParent::Draining);
                 draining = true;
             }
@@ -134,6 +134,20 @@ async fn until_over(
                 return link.ended().await;
             }
         }
+    }
+}
+
+/// Waits for SIGTERM, or for the end of the runner's longest life.
+async fn told_to_go(gets_signals: bool, life: Option<Duration>) {
+    let old = async {
+        match life {
+            Some(life) => tokio::time::sleep(life).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminated(gets_signals) => {}
+        () = old => {}
     }
 }
 
