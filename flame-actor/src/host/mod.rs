@@ -12,6 +12,7 @@ mod work;
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::{Duration, Instant},
@@ -117,7 +118,7 @@ impl Host {
     }
 
     /// Looks after what runs here, for as long as it is polled. It has to be polled by a thread that no work can block.
-    pub(crate) async fn look_after(&self) {
+    pub(crate) async fn look_after(&self) -> Infallible {
         const LOOK: Duration = Duration::from_millis(250);
         let mut seen = Seen { all_well: true, all_blocked: false };
         loop {

@@ -86,7 +86,7 @@ pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> 
     let closed = |reason: &str| LinkLost::Closed { reason: reason.to_owned() };
     let (lost, terminated) = tokio::select! {
         lost = until_over(&host, &peer, notices, told_to_go(is_process, life)) => (lost, false),
-        () = host.look_after() => (closed("nobody looks after the work"), false),
+        never = host.look_after() => match never {},
         () = told => (closed("the runner was terminated"), true),
     };
     if let Some(forwarding) = forwarding {
