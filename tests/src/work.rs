@@ -121,12 +121,6 @@ pub fn eat_memory() {
     }
 }
 
-/// Asks for more memory than there is, at once.
-#[task]
-pub fn allocate(bytes: u64) -> usize {
-    std::hint::black_box(vec![1_u8; bytes as usize]).len()
-}
-
 /// Opens files until that is refused; how many that were, and the words of the refusal.
 #[task]
 pub async fn use_up_files() -> (usize, String) {
@@ -197,4 +191,19 @@ impl Handler<Break> for Counter {
     fn handle(&mut self, _: Break, _: &mut Context<Self>) {
         panic!("broken by a message");
     }
+}
+
+/// Says that it has begun, and never comes to an await.
+#[task]
+pub async fn spin(begun: RemoteRecipient<Begun>) {
+    begun.do_send(Begun(std::process::id()));
+    loop {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Wants more memory than any machine has.
+#[task]
+pub async fn want_memory() -> usize {
+    std::hint::black_box(Vec::<u8>::with_capacity(isize::MAX.unsigned_abs())).capacity()
 }

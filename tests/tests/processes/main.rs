@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod health;
 mod logs;
 mod losses;
 mod runners;
@@ -13,5 +14,5 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let no_apps = |name: &str, _: &[String]| panic!("no such app: {name}");
-    flame_tests::support::main(no_apps, [logs::tests(), losses::tests(), runners::tests()])
+    flame_tests::support::main(no_apps, [health::tests(), logs::tests(), losses::tests(), runners::tests()])
 }
