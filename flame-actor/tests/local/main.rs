@@ -7,7 +7,9 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod blocks;
 mod calls;
+mod failures;
 mod panics;
 mod parents;
 mod placing;
