@@ -38,8 +38,8 @@ pub use endpoint::{
 pub use identity::{Authority, Credentials, IdentityError};
 pub use lane::{Body, Limits, Window};
 pub use link::{
-    Answer, Answers, AskError, Inbox, Interrupt, Lane, Link, LinkLost, MAIN_PORT, Message, Owed, Question,
-    SendError, Service,
+    Answer, Answers, AskError, Inbox, Interrupt, Lane, LaneWatch, Link, LinkLost, MAIN_PORT, Message, Owed,
+    Question, SendError, Service,
 };
 pub use node::{InvalidNodeName, NodeId};
 pub use wire::varint;

@@ -17,3 +17,4 @@ mod pressure;
 mod references;
 mod results;
 mod support;
+mod thirds;

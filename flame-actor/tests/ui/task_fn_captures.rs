@@ -12,8 +12,5 @@ fn main() {
     let _ = task_fn!(|text: &str| -> usize { text.len() });
     let _ = task_fn!(|socket: Socket| { drop(socket) });
     let _ = task_fn!(|missing: u32| -> u32 { missing });
-    let moved = String::new();
-    let _ = task_fn!(|moved: String| { drop(moved) });
-    drop(moved);
     let _ = (text, n, factor);
 }
