@@ -46,7 +46,7 @@ const PARENT_LOST: Duration = Duration::from_secs(2);
 pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> Result<(), ServeError> {
     let build = this_build()?;
     panics::remember();
-    let node = ticket.invitation.node.clone();
+    let (node, life) = (ticket.invitation.node.clone(), ticket.life);
     for arbiter in threads.arbiters().iter().chain([threads.control()]) {
         let node = node.clone();
         arbiter.spawn_fn(move || enter(node));
@@ -65,7 +65,7 @@ pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> 
         Place::Process => logs::forward(&peer, threads.network()),
         Place::Thread => None,
     };
-    let lost = until_over(&host, &peer, notices, place).await;
+    let lost = until_over(&host, &peer, notices, told_to_go(place, life)).await;
     if let Some(forwarding) = forwarding {
         forwarding.abort();
     }
@@ -81,11 +81,11 @@ async fn until_over(
     host: &Arc<Host>,
     peer: &Arc<Peer>,
     mut notices: watch::Receiver<Option<Notice>>,
-    place: Place,
+    told_to_go: impl Future<Output = ()>,
 ) -> LinkLost {
     let closed = |reason: &str| LinkLost::Closed { reason: reason.to_owned() };
     let Some(link) = peer.link() else { return closed("the link never started") };
-    let mut terminated = std::pin::pin!(terminated(place));
+    let mut told_to_go = std::pin::pin!(told_to_go);
     let mut draining = false;
     loop {
         tokio::select! {
@@ -95,7 +95,7 @@ async fn until_over(
                 None if changed.is_err() => return closed("the host is gone"),
                 None => {}
             },
-            () = &mut terminated, if !draining => {
+            () = &mut told_to_go, if !draining => {
                 host.tell_parent(&ToParent::Draining);
                 draining = true;
             }
@@ -104,6 +104,20 @@ async fn until_over(
                 return link.ended().await;
             }
         }
+    }
+}
+
+/// Waits for SIGTERM, or for the end of the runner's longest life.
+async fn told_to_go(place: Place, life: Option<Duration>) {
+    let old = async {
+        match life {
+            Some(life) => tokio::time::sleep(life).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminated(place) => {}
+        () = old => {}
     }
 }
 
