@@ -82,8 +82,13 @@ impl Future for Passing {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let gone = ready!(self.get_mut().pass(cx));
-        Poll::Ready(gone)
+        let this = self.get_mut();
+        if let Some(reason) = ready!(this.pass(cx))
+            && let Some(inbox) = this.inbox.take()
+        {
+            inbox.close(&reason.encode());
+        }
+        Poll::Ready(())
     }
 }
 
@@ -91,23 +96,21 @@ impl Passing {
     /// How many messages are handed on before other tasks get their turn.
     const TURN: usize = 256;
 
-    fn pass(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Hands on what has come. When nothing will any more: why the target is gone, if it is.
+    fn pass(&mut self, cx: &mut Context<'_>) -> Poll<Option<DownReason>> {
         for _ in 0..Self::TURN {
             // First room: what cannot go on stays in the inbox, and its sender without credit.
             if let Err(reason) = ready!(self.poll_room(cx)) {
-                return Poll::Ready(self.close(&reason));
+                return Poll::Ready(Some(reason));
             }
-            let Some(inbox) = &mut self.inbox else { return Poll::Ready(()) };
+            let Some(inbox) = &mut self.inbox else { return Poll::Ready(None) };
             match inbox.poll_next(cx) {
                 Poll::Ready(Some(message)) => {
                     let owed = message.question.map(|question| self.answers.owe(question));
                     hand_on(message.body, owed, &self.from, &self.target);
                 }
-                Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Pending => {
-                    let reason = ready!(self.poll_gone(cx));
-                    return Poll::Ready(self.close(&reason));
-                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return self.poll_gone(cx).map(Some),
             }
         }
         cx.waker().wake_by_ref();
@@ -137,12 +140,6 @@ impl Passing {
         match error {
             flame_transport::SendError::Closed { reason } => DownReason::decode(&reason),
             other => DownReason::NodeLost { message: format!("{}: {other}", self.target.place()) },
-        }
-    }
-
-    fn close(&mut self, reason: &DownReason) {
-        if let Some(inbox) = self.inbox.take() {
-            inbox.close(&reason.encode());
         }
     }
 }

@@ -178,7 +178,8 @@ fn a_failure_keeps_the_words_of_its_sources_in_order_and_not_without_end() {
 #[test]
 fn a_failure_becomes_an_error_with_sources_again() {
     fn boxed() -> Result<(), Box<dyn Error>> {
-        Ok(Err(Failure::from(nested(2))).map_err(Failure::into_error)?)
+        let outcome: Result<(), Failure> = Err(nested(2).into());
+        Ok(outcome.map_err(Failure::into_error)?)
     }
     let error = boxed().unwrap_err();
     assert_eq!(error.to_string(), "error 2");
