@@ -10,6 +10,7 @@
 mod blocks;
 mod calls;
 mod failures;
+mod health;
 mod panics;
 mod parents;
 mod placing;

@@ -168,6 +168,12 @@ impl Link {
         Answers::new(Arc::clone(&self.shared))
     }
 
+    /// Whether the asker of a question that was not answered yet has gone.
+    #[must_use]
+    pub fn is_cancelled(&self, question: Question) -> bool {
+        self.shared.is_cancelled(question.0)
+    }
+
     /// Draws the number of a bulk stream that this node is going to read: tell it to the producer, who opens it.
     ///
     /// The peer can have 256 streams open at a time; the producer of another one waits for one of them to end.
