@@ -8,11 +8,11 @@ use flame_actor::{
 };
 use flame_tests::{
     abort, process_id,
-    support::{App, ControlGroup, Controller, Fleet, soon},
+    support::{App, ControlGroup, Controller, soon},
     tests, use_up_files, want_memory, write_file,
 };
 
-use crate::{builder, words};
+use crate::builder;
 
 tests![
     a_runner_killed_for_memory_is_reported_as_such,
