@@ -24,6 +24,7 @@ mod boot_error;
 mod exit;
 mod local;
 pub mod process;
+mod resources;
 mod ticket;
 
 use std::{
@@ -42,6 +43,7 @@ pub use self::{
     exit::ExitReason,
     local::LocalBackend,
     process::ProcessBackend,
+    resources::{InvalidResources, Resources, ResourcesBuilder},
     ticket::{Ticket, TicketError},
 };
 pub use crate::runner::guard::{RUNNER_ON_STDIN, RUNNER_VARIABLE};
@@ -178,6 +180,8 @@ pub struct Boot {
     pub ticket: Ticket,
     /// When the pool gives up on this boot. No instance should be created past it.
     pub deadline: Instant,
+    /// What the runner is to have: what the work asked for that it is booted for, else the pool's default.
+    pub resources: Resources,
 }
 
 impl Boot {
@@ -185,6 +189,12 @@ impl Boot {
     /// backend.
     #[must_use]
     pub fn new(runner: NodeId, pool: impl Into<Arc<str>>, ticket: Ticket, deadline: Instant) -> Self {
-        Self { runner, pool: pool.into(), ticket, deadline }
+        Self { runner, pool: pool.into(), ticket, deadline, resources: Resources::default() }
+    }
+
+    /// The same for a runner with these resources.
+    #[must_use]
+    pub fn with_resources(self, resources: Resources) -> Self {
+        Self { resources, ..self }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     supervisor::Supervisor,
 };
 use crate::{
-    backend::{Backend, ProcessBackend},
+    backend::{Backend, ProcessBackend, Resources},
     node::{Parent, ParentError},
 };
 
@@ -23,6 +23,7 @@ pub struct PoolBuilder {
     backend: Arc<dyn Backend>,
     parent: Option<Parent>,
     link: LinkConfig,
+    resources: Resources,
 }
 
 /// Why there is no pool.
@@ -47,6 +48,7 @@ impl PoolBuilder {
             backend: Arc::new(ProcessBackend::new()),
             parent: None,
             link: LinkConfig::default(),
+            resources: Resources::default(),
         }
     }
 
@@ -117,6 +119,12 @@ impl PoolBuilder {
         self
     }
 
+    /// What runners are to have, unless a call or child asks for something else. Default: whatever the backend gives.
+    pub fn resources(mut self, resources: Resources) -> Self {
+        self.resources = resources;
+        self
+    }
+
     /// The parent that owns the pool. Default: one that is shared by all pools of the process.
     pub fn parent(mut self, parent: &Parent) -> Self {
         self.parent = Some(parent.clone());
@@ -138,7 +146,7 @@ impl PoolBuilder {
         let settings = self.options.validate()?;
         self.link.validate()?;
         let parent = self.parent.map_or_else(Parent::shared, Ok)?.into_node();
-        let core = Core::new(settings, self.backend, parent, self.link)?;
+        let core = Core::new(settings, self.backend, parent, self.link, self.resources)?;
         Supervisor::start_for(&core);
         Ok(Pool { handle: Arc::new(Handle { core }) })
     }

@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use flame_transport::NodeId;
 
 use super::machine::RunnerSeq;
-use crate::{backend::Instance, remote::Peer};
+use crate::{
+    backend::{Instance, Resources},
+    remote::Peer,
+};
 
 /// The runners that boot, serve or end, and the children on them, each with its seat `S`.
 pub(super) struct Runners<S> {
@@ -14,6 +17,8 @@ pub(super) struct Runners<S> {
 
 struct Runner<S> {
     node: NodeId,
+    /// Kept, so that they stay one class for as long as a runner has them.
+    _resources: Arc<Resources>,
     instance: Option<Arc<dyn Instance>>,
     peer: Option<Arc<Peer>>,
     /// Each child's slot, given back when it has ended.
@@ -35,8 +40,15 @@ impl<S> Runners<S> {
     }
 
     /// A runner is being booted.
-    pub(super) fn boot(&mut self, runner: RunnerSeq, node: NodeId) {
-        let entry = Runner { node, instance: None, peer: None, children: HashMap::new(), condemned: false };
+    pub(super) fn boot(&mut self, runner: RunnerSeq, node: NodeId, resources: Arc<Resources>) {
+        let entry = Runner {
+            node,
+            _resources: resources,
+            instance: None,
+            peer: None,
+            children: HashMap::new(),
+            condemned: false,
+        };
         self.by_number.insert(runner, entry);
     }
 

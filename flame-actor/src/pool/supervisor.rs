@@ -15,7 +15,7 @@ use super::{
     machine::{BootFailure, Event, RunnerSeq},
 };
 use crate::{
-    backend::{Boot, ExitReason, Instance, Ticket},
+    backend::{Boot, ExitReason, Instance, Resources, Ticket},
     host::protocol::{ToParent, ToRunner},
     remote::{Peer, PeerEvents},
     runner::logs,
@@ -45,9 +45,9 @@ impl Supervisor {
 
     fn carry_out(&mut self, errand: Errand, core: &Arc<Core>, ctx: &mut Context<Self>) {
         match errand {
-            Errand::Boot { runner, attempt } => {
+            Errand::Boot { runner, attempt, resources } => {
                 tracing::debug!(target: "flame::pool", pool = core.name(), %runner, attempt, "booting a runner");
-                ctx.spawn(boot(Arc::downgrade(core), runner).into_actor(self));
+                ctx.spawn(boot(Arc::downgrade(core), runner, resources).into_actor(self));
             }
             Errand::Retire(runner) => {
                 let peer = core.runners(|runners| runners.peer(runner));
@@ -103,15 +103,19 @@ impl Handler<Errands> for Supervisor {
 }
 
 /// Boots a runner and sees it to its end.
-async fn boot(core: Weak<Core>, runner: RunnerSeq) {
-    let Some(instance) = create(&core, runner).await else { return };
+async fn boot(core: Weak<Core>, runner: RunnerSeq, resources: Arc<Resources>) {
+    let Some(instance) = create(&core, runner, resources).await else { return };
     let exit = instance.exited().await;
     let Some(core) = core.upgrade() else { return };
     ended(&core, runner, &*instance, &exit);
 }
 
 /// Has the backend make an instance; `None` if it made none.
-async fn create(core: &Weak<Core>, runner: RunnerSeq) -> Option<Arc<dyn Instance>> {
+async fn create(
+    core: &Weak<Core>,
+    runner: RunnerSeq,
+    resources: Arc<Resources>,
+) -> Option<Arc<dyn Instance>> {
     let pool = core.upgrade()?;
     let failed = |pool: &Arc<Core>, phase, cause: String| {
         let error = BootFailure(Arc::new(BootReport { phase, cause, log: Vec::new() }));
@@ -130,9 +134,10 @@ async fn create(core: &Weak<Core>, runner: RunnerSeq) -> Option<Arc<dyn Instance
         }
     };
     let node = invitation.node.clone();
-    pool.runners(|runners| runners.boot(runner, node.clone()));
+    pool.runners(|runners| runners.boot(runner, node.clone(), Arc::clone(&resources)));
     let ticket = Ticket::new(invitation, pool.name(), pool.link.clone());
-    let order = Boot::new(node.clone(), pool.name(), ticket, Instant::now() + timeout);
+    let order = Boot::new(node.clone(), pool.name(), ticket, Instant::now() + timeout)
+        .with_resources(Resources::clone(&resources));
     let booting = pool.backend.boot(order);
     drop(pool);
     let booted = booting.await;

@@ -8,6 +8,7 @@
 )]
 
 mod calls;
+mod options;
 mod panics;
 mod parents;
 mod placing;
