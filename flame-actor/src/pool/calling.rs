@@ -62,6 +62,7 @@ pub struct Calling<O> {
 
 type UnderWay<O> = Pin<Box<dyn Future<Output = Result<O, CallError>> + Send>>;
 
+#[expect(clippy::large_enum_variant, reason = "a box would cost each call an allocation more")]
 enum Stage<O> {
     Prepared(Prepared),
     UnderWay(UnderWay<O>),

@@ -337,7 +337,7 @@ impl Drop for Berth {
 }
 
 /// Resolves when nobody wants the actor any more.
-async fn abandoned(done: &mut oneshot::Sender<Result<Ownership, Unplaced>>, kept: &AtomicBool) {
+async fn abandoned(done: &mut oneshot::Sender<Result<Ownership, PlaceFailure>>, kept: &AtomicBool) {
     done.closed().await;
     if kept.load(Ordering::Acquire) {
         std::future::pending::<()>().await;

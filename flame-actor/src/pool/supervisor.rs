@@ -15,7 +15,7 @@ use super::{
     machine::{BootFailure, Event, RunnerSeq},
 };
 use crate::{
-    backend::{Boot, ExitReason, Instance, Resources, Ticket},
+    backend::{Boot, BootError, ExitReason, Instance, Resources, Ticket},
     host::protocol::{ToParent, ToRunner},
     remote::{Peer, PeerEvents},
     runner::logs,
@@ -33,6 +33,8 @@ pub(super) struct BootReport {
     phase: &'static str,
     cause: String,
     log: Vec<String>,
+    #[source]
+    error: Option<BootError>,
 }
 
 impl Supervisor {
@@ -105,7 +107,17 @@ impl Handler<Errands> for Supervisor {
 /// Boots a runner and sees it to its end.
 async fn boot(core: Weak<Core>, runner: RunnerSeq, resources: Arc<Resources>) {
     let Some(instance) = create(&core, runner, resources).await else { return };
-    let exit = instance.exited().await;
+    let mut exited = instance.exited();
+    let exit = tokio::select! {
+        biased;
+        error = instance.broken() => {
+            if let Some(core) = core.upgrade() {
+                broken(&core, runner, &*instance, error);
+            }
+            exited.await
+        }
+        exit = &mut exited => exit,
+    };
     let Some(core) = core.upgrade() else { return };
     ended(&core, runner, &*instance, &exit);
 }
@@ -117,8 +129,8 @@ async fn create(
     resources: Arc<Resources>,
 ) -> Option<Arc<dyn Instance>> {
     let pool = core.upgrade()?;
-    let failed = |pool: &Arc<Core>, phase, cause: String| {
-        let error = BootFailure(Arc::new(BootReport { phase, cause, log: Vec::new() }));
+    let failed = |pool: &Arc<Core>, phase, cause: String, error: Option<BootError>| {
+        let error = BootFailure(Arc::new(BootReport { phase, cause, log: Vec::new(), error }));
         pool.feed(Event::BootFailed { runner, error, gone: true });
     };
     let (timeout, name) = (pool.settings.boot_timeout(), format!("{}-{runner}", pool.name()));
@@ -129,15 +141,16 @@ async fn create(
     let invitation = match invited {
         Ok(invitation) => invitation,
         Err(error) => {
-            failed(&pool, "before it was created", error.to_string());
+            failed(&pool, "before it was created", error.to_string(), None);
             return None;
         }
     };
     let node = invitation.node.clone();
     pool.runners(|runners| runners.boot(runner, node.clone(), Arc::clone(&resources)));
     let ticket = Ticket::new(invitation, pool.name(), pool.link.clone());
-    let order = Boot::new(node.clone(), pool.name(), ticket, Instant::now() + timeout)
-        .with_resources(Resources::clone(&resources));
+    let mut order = Boot::new(node.clone(), pool.name(), ticket, Instant::now() + timeout);
+    order.drain = pool.settings.shutdown_timeout();
+    order.resources = Resources::clone(&resources);
     let booting = pool.backend.boot(order);
     drop(pool);
     let booted = booting.await;
@@ -153,7 +166,7 @@ async fn create(
         Err(error) => {
             pool.reception.revoke(&node);
             drop(pool.runners(|runners| runners.forget(runner)));
-            failed(&pool, "while it was created", words_of(&error));
+            failed(&pool, "while it was created", words_of(&error), Some(error));
             None
         }
     }
@@ -186,6 +199,19 @@ async fn listen(mut inbox: Inbox, runner: String, pool: String) {
     }
 }
 
+/// A boot that its backend gives up before its time is over.
+fn broken(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, error: BootError) {
+    if core.runners(|runners| runners.peer(runner)).is_some() {
+        return;
+    }
+    if let Some((node, _)) = core.runners(|runners| runners.condemn(runner)) {
+        core.reception.revoke(&node);
+        let (cause, log) = (words_of(&error), instance.log_tail());
+        let report = BootReport { phase: "before it had joined", cause, log, error: Some(error) };
+        core.feed(Event::BootFailed { runner, error: BootFailure(Arc::new(report)), gone: false });
+    }
+}
+
 fn ended(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, exit: &ExitReason) {
     let peer = core.runners(|runners| runners.peer(runner));
     match peer.as_ref().and_then(|peer| peer.link()) {
@@ -198,7 +224,8 @@ fn ended(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, exit: &Ex
                     None => format!("it {exit}"),
                 };
                 core.reception.revoke(&node);
-                let report = BootReport { phase: "before it had joined", cause, log: instance.log_tail() };
+                let log = instance.log_tail();
+                let report = BootReport { phase: "before it had joined", cause, log, error: None };
                 core.feed(Event::BootFailed { runner, error: BootFailure(Arc::new(report)), gone: true });
             }
         }
@@ -210,7 +237,8 @@ fn ended(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, exit: &Ex
 
 /// Tells the machine of a runner once both its link and its instance are there; they come in any order.
 fn aboard(core: &Arc<Core>, runner: RunnerSeq) {
-    if core.runners(|runners| runners.boarding(runner).is_some()) {
+    if let Some(boarding) = core.runners(|runners| runners.boarding(runner)) {
+        boarding.instance.joined();
         core.feed(Event::Joined(runner));
     }
 }
@@ -231,6 +259,9 @@ impl PeerEvents for RunnerEvents {
                 drop(seat);
             }
             Ok(ToParent::Draining) => core.feed(Event::Draining(self.runner)),
+            Ok(ToParent::Overdue) => core.feed(Event::Condemn(self.runner)),
+            Ok(ToParent::Stalled) => core.feed(Event::Stalled(self.runner)),
+            Ok(ToParent::Recovered) => core.feed(Event::Recovered(self.runner)),
             Ok(ToParent::Log(_)) => {}
             Err(error) => {
                 tracing::warn!(target: "flame::pool", %error, "a notice of a runner cannot be decoded")

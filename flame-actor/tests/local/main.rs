@@ -8,6 +8,7 @@
 )]
 
 mod calls;
+mod health;
 mod options;
 mod panics;
 mod parents;

@@ -2,12 +2,13 @@
 
 use std::{
     sync::{Arc, Mutex},
+    task::Poll,
     time::{Duration, Instant},
 };
 
 use actix::prelude::*;
 use flame_actor::{
-    CallError, PlaceFailure, Pool, RemoteRecipient, WorkPhase,
+    CallError, Calling, PlaceFailure, Pool, RemoteRecipient, WorkPhase,
     backend::{Backend, Boot, BootError, BoxFuture, Instance, LocalBackend, Resources},
     current_runner,
     pool::machine::RunnerPhase,
@@ -81,6 +82,18 @@ impl Backend for Recorded {
             Ok(instance)
         })
     }
+}
+
+/// Polls a call once.
+async fn begin<O>(call: &mut std::pin::Pin<Box<Calling<O>>>)
+where
+    Calling<O>: Future,
+{
+    std::future::poll_fn(|cx| {
+        assert!(call.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
 }
 
 fn idle_runners(pool: &Pool) -> usize {
@@ -175,12 +188,12 @@ async fn a_detached_call_goes_on_when_its_caller_has_gone_and_keeps_its_slot() {
     soon(pool.call(where_am_i::task())).await.unwrap();
     let log = Log::default().start();
     let mut call = Box::pin(pool.call(note::task(log.clone().recipient().into(), 5)).detached());
-    assert!(futures_util::poll!(call.as_mut()).is_pending());
+    begin(&mut call).await;
     drop(call);
     until_notes(&log, &[5]).await;
     drop(pool.call(note::task(log.clone().recipient().into(), 6)).detached());
     let mut call = Box::pin(pool.call(endless::task(log.clone().recipient().into())).detached());
-    assert!(futures_util::poll!(call.as_mut()).is_pending());
+    begin(&mut call).await;
     drop(call);
     until_notes(&log, &[5, 1]).await;
     assert_eq!(pool.inspect().held, 1);
