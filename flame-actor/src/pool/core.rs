@@ -52,14 +52,18 @@ pub(super) struct Core {
 
 struct State {
     machine: Machine,
-    waiting: HashMap<RequestId, oneshot::Sender<Result<Granted, Failure>>>,
+    waiting: HashMap<RequestId, Waiter>,
     runners: Runners<Seat>,
     /// When the supervisor has been told to look again.
     told: Option<Instant>,
 }
 
+/// Who waits for a slot. A seat that comes too late gives itself back.
+type Waiter = oneshot::Sender<Result<Seat, Failure>>;
+
 /// A runner that has a slot for a request.
 struct Granted {
+    request: RequestId,
     runner: RunnerSeq,
     boarding: Boarding,
 }
@@ -153,16 +157,24 @@ impl Core {
 
     /// Tells the machine what happened, and sees to what it says.
     pub(super) fn feed(self: &Arc<Self>, event: Event) {
-        self.feed_at(event, Instant::now());
+        self.feed_with(event, Instant::now(), None);
     }
 
-    fn feed_at(self: &Arc<Self>, event: Event, now: Instant) {
+    /// As [`feed`](Self::feed), at the given time, and with the runner of a seat that is given up.
+    fn feed_with(self: &Arc<Self>, event: Event, now: Instant, vacated: Option<RunnerSeq>) {
         let mut errands = Vec::new();
         let mut handed = Vec::new();
         let mut state = self.state();
         let mut actions = Vec::new();
-        if matches!(event, Event::Tick) {
-            state.told = None;
+        match event {
+            Event::Tick => state.told = None,
+            Event::Draining(runner) => state.retire(runner, &mut errands),
+            _ => {}
+        }
+        if let Some(runner) = vacated
+            && state.runners.vacate(runner)
+        {
+            errands.push(Errand::Retire(runner));
         }
         state.machine.on(event, now, &mut actions);
         // A slot that cannot be handed over goes back to the machine, which may have more to say.
@@ -185,7 +197,13 @@ impl Core {
         }
         drop(state);
         for (waiter, outcome) in handed {
-            self.hand(waiter, outcome);
+            let seat = |granted: Granted| Seat {
+                core: Some(Arc::clone(self)),
+                request: granted.request,
+                runner: granted.runner,
+                boarding: granted.boarding,
+            };
+            let _ = waiter.send(outcome.map(seat));
         }
     }
 
@@ -225,17 +243,14 @@ impl Core {
                 Ok(outcome) => outcome,
                 // The supervisor may be late; the machine knows what the request was waiting for.
                 Err(_) => {
-                    self.feed_at(Event::Tick, deadline.max(Instant::now()));
+                    self.feed_with(Event::Tick, deadline.max(Instant::now()), None);
                     (&mut granted).await
                 }
             },
         };
         std::mem::forget(place);
         match outcome {
-            Ok(Ok(Granted { runner, boarding })) => {
-                Ok(Seat { core: Some(Arc::clone(self)), request: id, runner, boarding })
-            }
-            Ok(Err(failure)) => Err(failure),
+            Ok(outcome) => outcome,
             // Dropped with the pool's state, and so with the pool.
             Err(_) => Err(Failure::PoolClosed),
         }
@@ -256,18 +271,6 @@ impl Core {
         }
     }
 
-    fn hand(
-        self: &Arc<Self>,
-        waiter: oneshot::Sender<Result<Granted, Failure>>,
-        outcome: (RequestId, Result<Granted, Failure>),
-    ) {
-        let (request, outcome) = outcome;
-        let granted = outcome.is_ok();
-        if waiter.send(outcome).is_err() && granted {
-            self.feed(Event::Release { request, reusable: true });
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -277,7 +280,7 @@ impl Core {
     }
 }
 
-type Handed = (oneshot::Sender<Result<Granted, Failure>>, (RequestId, Result<Granted, Failure>));
+type Handed = (Waiter, Result<Granted, Failure>);
 
 impl State {
     /// When the supervisor has to look again, if that is before what it was told.
@@ -285,6 +288,13 @@ impl State {
         let wake = self.machine.next_wake().filter(|wake| self.told.is_none_or(|told| *wake < told))?;
         self.told = Some(wake);
         Some(wake)
+    }
+
+    /// Has a runner told to go as soon as nothing is there and nothing is on its way to it: it would overtake that.
+    fn retire(&mut self, runner: RunnerSeq, errands: &mut Vec<Errand>) {
+        if self.runners.retire(runner) {
+            errands.push(Errand::Retire(runner));
+        }
     }
 
     fn sort(
@@ -300,7 +310,8 @@ impl State {
                 let waiter = self.waiting.remove(&request);
                 match (waiter, self.runners.boarding(runner)) {
                     (Some(waiter), Some(boarding)) => {
-                        handed.push((waiter, (request, Ok(Granted { runner, boarding }))));
+                        self.runners.occupy(runner);
+                        handed.push((waiter, Ok(Granted { request, runner, boarding })));
                     }
                     // The runner's loss is on its way to the machine.
                     (Some(waiter), None) => {
@@ -313,7 +324,7 @@ impl State {
             }
             Action::Fail { request, failure } => {
                 if let Some(waiter) = self.waiting.remove(&request) {
-                    handed.push((waiter, (request, Err(failure))));
+                    handed.push((waiter, Err(failure)));
                 }
             }
             Action::Boot { runner, class, attempt } => match classes.get(class) {
@@ -321,7 +332,7 @@ impl State {
                 // Whoever asked for them has gone in this very moment.
                 None => back.push(Event::Gone(runner)),
             },
-            Action::Retire(runner) => errands.push(Errand::Retire(runner)),
+            Action::Retire(runner) => self.retire(runner, errands),
             Action::Terminate(runner) => errands.push(Errand::Terminate(runner)),
             Action::Emit(event) => report(&event),
             Action::Stopped => errands.push(Errand::Stopped),
@@ -370,7 +381,8 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         if let Some(core) = self.core.take() {
-            core.feed(Event::Release { request: self.request, reusable: true });
+            let event = Event::Release { request: self.request, reusable: true };
+            core.feed_with(event, Instant::now(), Some(self.runner));
         }
     }
 }

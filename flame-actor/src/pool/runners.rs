@@ -23,6 +23,10 @@ struct Runner<S> {
     peer: Option<Arc<Peer>>,
     /// Each child's slot, given back when it has ended.
     children: HashMap<u64, S>,
+    /// Slots in use, those included whose work is still on its way there.
+    seats: u32,
+    /// It is to be told to go when no slot is in use.
+    retiring: bool,
     /// It must go as soon as its instance is known.
     condemned: bool,
 }
@@ -47,6 +51,8 @@ impl<S> Runners<S> {
             instance: None,
             peer: None,
             children: HashMap::new(),
+            seats: 0,
+            retiring: false,
             condemned: false,
         };
         self.by_number.insert(runner, entry);
@@ -78,6 +84,27 @@ impl<S> Runners<S> {
 
     pub(super) fn peer(&self, runner: RunnerSeq) -> Option<Arc<Peer>> {
         self.by_number.get(&runner)?.peer.clone()
+    }
+
+    /// A slot of a runner is in use.
+    pub(super) fn occupy(&mut self, runner: RunnerSeq) {
+        if let Some(entry) = self.by_number.get_mut(&runner) {
+            entry.seats += 1;
+        }
+    }
+
+    /// A slot of a runner is free again. True if the runner is now to be told to go.
+    pub(super) fn vacate(&mut self, runner: RunnerSeq) -> bool {
+        let Some(entry) = self.by_number.get_mut(&runner) else { return false };
+        entry.seats = entry.seats.saturating_sub(1);
+        entry.seats == 0 && entry.retiring
+    }
+
+    /// A runner is to go when no slot is in use. True if that is now.
+    pub(super) fn retire(&mut self, runner: RunnerSeq) -> bool {
+        let Some(entry) = self.by_number.get_mut(&runner) else { return false };
+        entry.retiring = true;
+        entry.seats == 0
     }
 
     /// How many actors of this node the runners can address.
