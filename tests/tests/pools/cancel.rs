@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use flame_actor::SendError;
 use flame_tests::{
-    Add, Counter, hold_until_dropped, process_id, take,
+    Add, Counter, hold_until_dropped, process_id,
     support::{Fleet, Gate, begun, soon, until},
-    tests,
+    take, tests,
 };
 
 use crate::builder;

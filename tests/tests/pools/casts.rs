@@ -8,7 +8,11 @@ use flame_tests::{
 
 use crate::builder;
 
-tests![a_cast_takes_a_slot_and_runs_once, casts_are_bounded_by_max_queue, a_pool_that_stops_finishes_its_casts];
+tests![
+    a_cast_takes_a_slot_and_runs_once,
+    casts_are_bounded_by_max_queue,
+    a_pool_that_stops_finishes_its_casts
+];
 
 async fn a_cast_takes_a_slot_and_runs_once() {
     let pool = builder("cast").max_concurrency(1).start().unwrap();

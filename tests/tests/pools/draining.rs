@@ -33,8 +33,9 @@ async fn a_pool_that_stops_delivers_what_is_under_way_and_refuses_what_waits_and
         let pool = pool.clone();
         async move { pool.stop().await }
     });
-    let closed =
-        |error: &CallError| matches!(error, CallError::NotPlaced(Failure::PoolClosed)) && !error.may_have_run();
+    let closed = |error: &CallError| {
+        matches!(error, CallError::NotPlaced(Failure::PoolClosed)) && !error.may_have_run()
+    };
     let error = soon(waiting).await.unwrap().unwrap_err();
     assert!(closed(&error), "{error:?}");
     let error = soon(pool.call(process_id::task())).await.unwrap_err();

@@ -43,12 +43,13 @@ async fn growth_is_in_proportion_to_demand() {
     let pool = Pool::builder("part").max(10).max_concurrency(10).backend(fleet.clone()).start().unwrap();
     let calls: Vec<_> = (0..25).map(|_| actix::spawn(pool.call(process_id::task()))).collect();
     until("all wait", || pool.inspect().waiting == 25).await;
-    assert_eq!(fleet.boots(), 3, "25 calls need three runners of ten slots");
+    fleet.until_boots(3).await;
+    assert!(matches!(pool.inspect().growth[0].1, GrowthVerdict::Booting(3)));
     fleet.release();
     for call in calls {
         soon(call).await.unwrap().unwrap();
     }
-    assert_eq!(fleet.boots(), 3);
+    assert_eq!(fleet.boots(), 3, "25 calls need three runners of ten slots");
 }
 
 async fn waiters_that_are_left_over_after_failed_boots_boot_more() {

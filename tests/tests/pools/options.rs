@@ -97,7 +97,7 @@ async fn a_call_may_have_a_time_limit_of_its_own() {
     let error = soon(pool.call(gate.task()).timeout(limit)).await.unwrap_err();
     assert!(matches!(error, CallError::Timeout { limit: l, .. } if l == limit), "{error:?}");
     assert!(start.elapsed() >= limit);
-    soon(pool.place_child(Counter(0)).timeout(Duration::from_secs(20))).await.unwrap();
+    let _child = soon(pool.place_child(Counter(0)).timeout(Duration::from_secs(20))).await.unwrap();
 }
 
 async fn work_that_outlasts_the_shutdown_timeout_is_ended() {
@@ -118,10 +118,8 @@ async fn an_idle_runner_goes_after_its_time_and_never_means_never() {
     let time = Duration::from_millis(400);
     let pool = builder("idles").idle_shutdown_after(time).backend(fleet.clone()).start().unwrap();
     let stays = builder("stays").idle_shutdown_after(None).start().unwrap();
-    let (pid, other) = (
-        soon(pool.call(process_id::task())).await.unwrap(),
-        soon(stays.call(process_id::task())).await.unwrap(),
-    );
+    let other = soon(stays.call(process_id::task())).await.unwrap();
+    let pid = soon(pool.call(process_id::task())).await.unwrap();
     let idle = Instant::now();
     Process::of(pid).gone_within(Duration::from_secs(10)).await;
     assert!(idle.elapsed() >= time, "{:?}", idle.elapsed());

@@ -89,12 +89,11 @@ async fn the_users_own_policies_decide() {
     let up = || pool.inspect().runners.iter().filter(|it| !matches!(it.phase, RunnerPhase::Booting)).count();
     until("two are up", || up() == 2).await;
     let youngest = fleet.pid_of("own-2").unwrap();
-    let pids: HashSet<u32> =
-        futures_util::future::join_all((0..4).map(|_| pool.call(process_id::task())))
-            .await
-            .into_iter()
-            .map(Result::unwrap)
-            .collect();
+    let pids: HashSet<u32> = futures_util::future::join_all((0..4).map(|_| pool.call(process_id::task())))
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(pids, HashSet::from([youngest]));
     assert_eq!(fleet.boots(), 2);
 }

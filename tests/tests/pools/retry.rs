@@ -62,8 +62,5 @@ async fn retries_end_with_the_calls_time() {
             () = async { while !call.is_finished() { tokio::time::sleep(Duration::from_millis(10)).await } } => break call.await.unwrap(),
         }
     };
-    assert!(
-        matches!(&outcome, Err(CallError::Timeout { .. } | CallError::NotPlaced(_))),
-        "{outcome:?}"
-    );
+    assert!(matches!(&outcome, Err(CallError::Timeout { .. } | CallError::NotPlaced(_))), "{outcome:?}");
 }
