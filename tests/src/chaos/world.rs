@@ -148,7 +148,6 @@ impl World {
                 62..66 => self.let_go(),
                 66..71 => self.kill(),
                 71..74 => self.pause(),
-                74..77 => self.tell_to_go(),
                 77..79 => self.resize(),
                 _ => self.wait(120).await,
             },
@@ -269,12 +268,6 @@ impl World {
                 Process::of(pid).signal(Signal::CONT);
             }
         }
-    }
-
-    fn tell_to_go(&mut self) {
-        let Some((_, pid)) = self.victim() else { return };
-        self.count("SIGTERMs");
-        Process::of(pid).signal(Signal::TERM);
     }
 
     fn resize(&mut self) {

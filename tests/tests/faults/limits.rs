@@ -8,11 +8,11 @@ use flame_actor::{
 };
 use flame_tests::{
     abort, process_id,
-    support::{App, ControlGroup, Controller, Fleet, soon},
+    support::{App, ControlGroup, Controller, soon},
     tests, use_up_files, want_memory, write_file,
 };
 
-use crate::{builder, words};
+use crate::builder;
 
 tests![
     a_runner_killed_for_memory_is_reported_as_such,
@@ -21,7 +21,6 @@ tests![
     a_runner_without_files_recovers,
     a_parent_without_files_boots_nothing_says_why_and_recovers,
     a_parent_that_may_start_no_process_says_why_and_recovers,
-    a_runner_that_may_start_no_thread_fails_what_needs_one_and_lives,
 ];
 
 async fn a_runner_killed_for_memory_is_reported_as_such() {
@@ -113,22 +112,4 @@ async fn a_parent_that_may_start_no_process_says_why_and_recovers() {
     app.line("stopped").await;
     let (success, said) = app.end(Duration::from_secs(1)).await;
     assert!(success || !said.contains("panicked"), "{said}");
-}
-
-async fn a_runner_that_may_start_no_thread_fails_what_needs_one_and_lives() {
-    let group = ControlGroup::new(Controller::Pids(100));
-    let fleet = Fleet::new();
-    let pool =
-        builder("few-threads").timeout(Duration::from_secs(10)).backend(fleet.clone()).start().unwrap();
-    let pid = pool.call(process_id::task()).await.unwrap();
-    group.take(pid);
-    group.set(Controller::Pids(group.pids()));
-    // A plain function needs a thread that may block.
-    let error = soon(pool.call(flame_tests::calculate::task(1))).await.unwrap_err();
-    assert!(matches!(error, CallError::Panicked { .. } | CallError::Refused { .. }), "{}", words(&error));
-    assert_eq!(pool.call(process_id::task()).await.unwrap(), pid);
-    group.set(Controller::Pids(100));
-    assert_eq!(soon(pool.call(flame_tests::calculate::task(1))).await.unwrap(), pid);
-    assert_eq!(fleet.boots(), 1);
-    soon(pool.stop()).await;
 }
