@@ -288,6 +288,14 @@ impl Service for Upcalls {
         }
     }
 
+    fn unsent(&self, body: Bytes, is_tell: bool) {
+        let Some(peer) = self.0.upgrade() else { return };
+        if is_tell {
+            tracing::debug!(target: "flame::dead_letter", peer = %peer.node, bytes = body.len(), "a message was not sent: its actor or its node has gone");
+        }
+        reference::retract(&body, &peer);
+    }
+
     fn lost(&self, reason: &LinkLost) {
         let Some(peer) = self.0.upgrade() else { return };
         // What serves the exports sees its inbox end; the table is emptied here for those that are slow to.

@@ -47,6 +47,16 @@ pub(crate) enum Outcome {
     Fail(Failure, Bytes),
 }
 
+impl Outcome {
+    /// The answer, if there is one.
+    pub(crate) fn reply(self) -> Option<Bytes> {
+        match self {
+            Self::Reply(body) => Some(body),
+            Self::Fail(..) => None,
+        }
+    }
+}
+
 /// The sending end of a link. `W` is who waits for an answer.
 #[derive(Debug)]
 pub(crate) struct Sender<W> {
@@ -67,6 +77,21 @@ pub(crate) struct Sender<W> {
 pub(crate) struct Asked {
     number: u32,
     serial: u64,
+}
+
+/// What was not sent and never will be.
+#[derive(Debug)]
+pub(crate) struct Unsent<W> {
+    /// Who waits for the answers of the asks among it.
+    pub(crate) waiters: Vec<W>,
+    /// The messages, and whether each was a tell, of which nobody else hears.
+    pub(crate) bodies: Vec<(Bytes, bool)>,
+}
+
+impl<W> Default for Unsent<W> {
+    fn default() -> Self {
+        Self { waiters: Vec::new(), bodies: Vec::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -266,35 +291,47 @@ impl<W> Sender<W> {
         Ok(())
     }
 
-    /// A port takes no more messages: what waits for credit on its lane will never be sent. Returns the waiters of the
-    /// asks among them and how many tells are lost.
-    pub(crate) fn closed(&mut self, port: u32, reason: Bytes) -> (Vec<W>, usize) {
-        let Some(&key) = self.by_port.get(&port) else { return (Vec::new(), 0) };
-        let Some(lane) = self.lanes.get_mut(key) else { return (Vec::new(), 0) };
+    /// A port takes no more messages: what waits for credit on its lane will never be sent.
+    pub(crate) fn closed(&mut self, port: u32, reason: Bytes) -> Unsent<W> {
+        let mut unsent = Unsent::default();
+        let Some(&key) = self.by_port.get(&port) else { return unsent };
+        let Some(lane) = self.lanes.get_mut(key) else { return unsent };
         lane.closed = Some(reason);
         lane.backlog = 0;
-        let (mut waiters, mut tells) = (Vec::new(), 0);
-        for waiting in std::mem::take(&mut lane.waiting) {
-            match waiting.kind {
+        for Waiting { kind, body, .. } in std::mem::take(&mut lane.waiting) {
+            match kind {
                 Kind::Ask { question, .. } => {
-                    waiters.extend(self.questions.try_remove(question as usize).and_then(|q| q.waiter));
+                    let question = self.questions.try_remove(question as usize);
+                    unsent.waiters.extend(question.and_then(|question| question.waiter));
+                    unsent.bodies.push((body, false));
                 }
-                Kind::Release { .. } => self.outbox.push(waiting.kind, Body::Copy(&[])),
-                _ => tells += 1,
+                Kind::Release { .. } => self.outbox.push(kind, Body::Copy(&[])),
+                _ => unsent.bodies.push((body, true)),
             }
         }
         self.forget_if_done(key);
-        (waiters, tells)
+        unsent
     }
 
-    /// Everyone who still waits for an answer: the link is lost.
-    pub(crate) fn abandon(&mut self) -> Vec<W> {
+    /// The link is lost: everyone who still waits for an answer, and what waits for credit.
+    pub(crate) fn abandon(&mut self) -> Unsent<W> {
         self.ended = true;
         let waiters = self.questions.drain().filter_map(|question| question.waiter).collect();
-        self.lanes.clear();
+        let waiting = self.lanes.drain().flat_map(|lane| lane.waiting);
+        let bodies = waiting.filter_map(|Waiting { kind, body, .. }| match kind {
+            Kind::Tell { .. } => Some((body, true)),
+            Kind::Ask { .. } => Some((body, false)),
+            _ => None,
+        });
+        let unsent = Unsent { waiters, bodies: bodies.collect() };
         self.by_port.clear();
         self.outbox = Outbox::default();
-        waiters
+        unsent
+    }
+
+    /// Whether messages wait for credit.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.lanes.iter().any(|(_, lane)| !lane.waiting.is_empty())
     }
 
     /// Whether more waits to be written than a peer that reads lets pile up. Messages are bounded by credit; answers by

@@ -49,6 +49,10 @@ pub trait Service: Send + Sync + 'static {
     /// An answer came that nobody waits for any more.
     fn unclaimed(&self, body: Bytes);
 
+    /// A message of this node waited for credit, and its port or the link ended before it was sent. Of an ask the
+    /// asker hears too; of a tell (`is_tell`) nobody else does.
+    fn unsent(&self, body: Bytes, is_tell: bool);
+
     /// The link is lost. Called once, after everything else.
     fn lost(&self, reason: &LinkLost);
 }
