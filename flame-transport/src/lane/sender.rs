@@ -1,6 +1,9 @@
 //! The sending end of a link: lanes, their credit and what waits for it, and the questions that are not answered yet.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    task::{Poll, Waker},
+};
 
 use bytes::{Bytes, BytesMut};
 use slab::Slab;
@@ -70,6 +73,8 @@ pub(crate) struct Sender<W> {
     starved: VecDeque<usize>,
     ended: bool,
     next_serial: u64,
+    /// Who is to be woken, once the link's lock is free.
+    woken: Vec<Waker>,
 }
 
 /// A question that was asked.
@@ -84,8 +89,17 @@ pub(crate) struct Asked {
 pub(crate) struct Unsent<W> {
     /// Who waits for the answers of the asks among it.
     pub(crate) waiters: Vec<W>,
-    /// The messages, and whether each was a tell, of which nobody else hears.
-    pub(crate) bodies: Vec<(Bytes, bool)>,
+    /// The messages.
+    pub(crate) bodies: Vec<UnsentBody>,
+}
+
+/// A message that never will be sent.
+#[derive(Debug)]
+pub(crate) struct UnsentBody {
+    pub(crate) port: u32,
+    pub(crate) body: Bytes,
+    /// Nobody else hears of it.
+    pub(crate) is_tell: bool,
 }
 
 impl<W> Default for Unsent<W> {
@@ -104,6 +118,8 @@ struct Lane {
     backlog: usize,
     starved: bool,
     closed: Option<Bytes>,
+    /// Who waits for room, or for the end of the lane, each with a number of its own.
+    watchers: Vec<(u64, Waker)>,
 }
 
 #[derive(Debug)]
@@ -111,6 +127,17 @@ struct Waiting {
     kind: Kind,
     body: Bytes,
     in_backlog: bool,
+}
+
+impl Waiting {
+    fn unsent(self, port: u32) -> Option<UnsentBody> {
+        let is_tell = match self.kind {
+            Kind::Tell { .. } => true,
+            Kind::Ask { .. } => false,
+            _ => return None,
+        };
+        Some(UnsentBody { port, body: self.body, is_tell })
+    }
 }
 
 #[derive(Debug)]
@@ -135,6 +162,7 @@ impl<W> Sender<W> {
             starved: VecDeque::new(),
             ended: false,
             next_serial: 0,
+            woken: Vec::new(),
         }
     }
 
@@ -152,6 +180,7 @@ impl<W> Sender<W> {
                 backlog: 0,
                 starved: false,
                 closed: None,
+                watchers: Vec::new(),
             })
         });
         if let Some(lane) = self.lanes.get_mut(key) {
@@ -213,39 +242,90 @@ impl<W> Sender<W> {
         Ok(Asked { number, serial })
     }
 
-    /// Nobody waits for the answer any more. A message that still waits for credit is never sent.
-    pub(crate) fn cancel(&mut self, asked: Asked) -> Option<W> {
+    /// A number for someone who watches lanes.
+    pub(crate) fn watcher(&mut self) -> u64 {
+        self.next_serial += 1;
+        self.next_serial
+    }
+
+    /// Whether a message would leave at once; else the watcher is woken when it might.
+    pub(crate) fn poll_room(&mut self, key: usize, watcher: u64, waker: &Waker) -> Poll<Result<(), Refused>> {
+        match self.lane(key) {
+            Err(refused) => Poll::Ready(Err(refused)),
+            Ok(lane) if self.has_room(lane) => Poll::Ready(Ok(())),
+            Ok(_) => {
+                self.watch(key, watcher, waker);
+                self.starve(key);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Whether the lane takes no more messages; else the watcher is woken when it might be so.
+    pub(crate) fn poll_closed(&mut self, key: usize, watcher: u64, waker: &Waker) -> Poll<Refused> {
+        match self.lane(key) {
+            Err(refused) => Poll::Ready(refused),
+            Ok(_) => {
+                self.watch(key, watcher, waker);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The end of a watch.
+    pub(crate) fn unwatch(&mut self, key: usize, watcher: u64) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.watchers.retain(|(number, _)| *number != watcher);
+        }
+    }
+
+    /// Who is to be woken now.
+    #[inline]
+    pub(crate) fn take_woken(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// Nobody waits for the answer any more. A message that still waits for credit is never sent, and comes back.
+    pub(crate) fn cancel(&mut self, asked: Asked) -> Unsent<W> {
         let slot = asked.number as usize;
-        let entry = self.questions.get_mut(slot).filter(|entry| entry.serial == asked.serial)?;
-        let waiter = entry.waiter.take()?;
-        if self.withdraw(asked) {
-            self.questions.try_remove(slot);
-        } else {
+        let entry = self.questions.get_mut(slot).filter(|entry| entry.serial == asked.serial);
+        let waiter = entry.and_then(|entry| entry.waiter.take());
+        if waiter.is_none() {
+            return Unsent::default();
+        }
+        let bodies: Vec<_> = self.withdraw(asked).into_iter().collect();
+        if bodies.is_empty() {
             self.outbox.push(Kind::Cancel { question: asked.number }, Body::Copy(&[]));
+        } else {
+            self.questions.try_remove(slot);
         }
-        Some(waiter)
+        Unsent { waiters: waiter.into_iter().collect(), bodies }
     }
 
-    /// The answer is not wanted any more, and its waiter hears how it ends. One whose message is never sent comes back.
-    pub(crate) fn interrupt(&mut self, asked: Asked) -> Option<W> {
+    /// The answer is not wanted any more, and its waiter hears how it ends. One whose message is never sent comes back
+    /// with it.
+    pub(crate) fn interrupt(&mut self, asked: Asked) -> Unsent<W> {
         let slot = asked.number as usize;
-        let entry = self.questions.get(slot)?;
-        if entry.serial != asked.serial || entry.waiter.is_none() {
-            return None;
+        let entry = self.questions.get(slot).filter(|entry| entry.serial == asked.serial);
+        if entry.is_none_or(|entry| entry.waiter.is_none()) {
+            return Unsent::default();
         }
-        if self.withdraw(asked) {
-            return self.questions.try_remove(slot)?.waiter;
+        let bodies: Vec<_> = self.withdraw(asked).into_iter().collect();
+        if bodies.is_empty() {
+            self.outbox.push(Kind::Cancel { question: asked.number }, Body::Copy(&[]));
+            return Unsent::default();
         }
-        self.outbox.push(Kind::Cancel { question: asked.number }, Body::Copy(&[]));
-        None
+        let question = self.questions.try_remove(slot);
+        Unsent { waiters: question.and_then(|question| question.waiter).into_iter().collect(), bodies }
     }
 
-    /// Takes back a message that waits for credit; false if it has left.
-    fn withdraw(&mut self, asked: Asked) -> bool {
-        let Some(question) = self.questions.get(asked.number as usize) else { return false };
-        let Some(lane) = self.lanes.get_mut(question.lane) else { return false };
+    /// Takes back a message that waits for credit; `None` if it has left.
+    fn withdraw(&mut self, asked: Asked) -> Option<UnsentBody> {
+        let question = self.questions.get(asked.number as usize)?;
+        let lane = self.lanes.get_mut(question.lane)?;
         let is_it = |w: &Waiting| matches!(w.kind, Kind::Ask { question, .. } if question == asked.number);
-        lane.waiting.iter().position(is_it).and_then(|at| lane.waiting.remove(at)).is_some()
+        let at = lane.waiting.iter().position(is_it)?;
+        lane.waiting.remove(at)?.unsent(lane.port)
     }
 
     /// An answer has come: who waits for it, if anyone still does, and what is known of a closed port.
@@ -298,16 +378,17 @@ impl<W> Sender<W> {
         let Some(lane) = self.lanes.get_mut(key) else { return unsent };
         lane.closed = Some(reason);
         lane.backlog = 0;
-        for Waiting { kind, body, .. } in std::mem::take(&mut lane.waiting) {
-            match kind {
+        self.woken.extend(lane.watchers.drain(..).map(|(_, waker)| waker));
+        for waiting in std::mem::take(&mut lane.waiting) {
+            match waiting.kind {
                 Kind::Ask { question, .. } => {
                     let question = self.questions.try_remove(question as usize);
                     unsent.waiters.extend(question.and_then(|question| question.waiter));
-                    unsent.bodies.push((body, false));
                 }
-                Kind::Release { .. } => self.outbox.push(kind, Body::Copy(&[])),
-                _ => unsent.bodies.push((body, true)),
+                Kind::Release { .. } => self.outbox.push(waiting.kind, Body::Copy(&[])),
+                _ => {}
             }
+            unsent.bodies.extend(waiting.unsent(port));
         }
         self.forget_if_done(key);
         unsent
@@ -317,13 +398,12 @@ impl<W> Sender<W> {
     pub(crate) fn abandon(&mut self) -> Unsent<W> {
         self.ended = true;
         let waiters = self.questions.drain().filter_map(|question| question.waiter).collect();
-        let waiting = self.lanes.drain().flat_map(|lane| lane.waiting);
-        let bodies = waiting.filter_map(|Waiting { kind, body, .. }| match kind {
-            Kind::Tell { .. } => Some((body, true)),
-            Kind::Ask { .. } => Some((body, false)),
-            _ => None,
-        });
-        let unsent = Unsent { waiters, bodies: bodies.collect() };
+        let mut bodies = Vec::new();
+        for lane in self.lanes.drain() {
+            self.woken.extend(lane.watchers.into_iter().map(|(_, waker)| waker));
+            bodies.extend(lane.waiting.into_iter().filter_map(|waiting| waiting.unsent(lane.port)));
+        }
+        let unsent = Unsent { waiters, bodies };
         self.by_port.clear();
         self.outbox = Outbox::default();
         unsent
@@ -360,6 +440,7 @@ impl<W> Sender<W> {
     #[inline]
     fn submit(&mut self, key: usize, kind: Kind, body: Body<'_>, room: Room) -> Result<(), Refused> {
         let Some(lane) = self.lanes.get_mut(key) else { return Err(Refused::Closed(Bytes::new())) };
+        // As in `has_room`.
         if lane.waiting.is_empty() && lane.credit.has_room() && self.credit.has_room() {
             let cost = cost(body.len());
             lane.credit.charge(cost);
@@ -401,13 +482,29 @@ impl<W> Sender<W> {
             }
             self.outbox.push(kind, Body::Own(body));
         }
+        if lane.waiting.is_empty() && lane.credit.has_room() && self.credit.has_room() {
+            self.woken.extend(lane.watchers.drain(..).map(|(_, waker)| waker));
+        }
         self.starve(key);
     }
 
-    /// Puts a lane in line for the link's credit, if that is all it waits for.
+    fn has_room(&self, lane: &Lane) -> bool {
+        lane.waiting.is_empty() && lane.credit.has_room() && self.credit.has_room()
+    }
+
+    fn watch(&mut self, key: usize, watcher: u64, waker: &Waker) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        match lane.watchers.iter_mut().find(|(number, _)| *number == watcher) {
+            Some((_, known)) => known.clone_from(waker),
+            None => lane.watchers.push((watcher, waker.clone())),
+        }
+    }
+
+    /// Puts a lane in line for the link's credit, if that is all that it, or who watches it, waits for.
     fn starve(&mut self, key: usize) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        if !lane.starved && !lane.waiting.is_empty() && lane.credit.has_room() && !self.credit.has_room() {
+        let waits = !lane.waiting.is_empty() || !lane.watchers.is_empty();
+        if !lane.starved && waits && lane.credit.has_room() && !self.credit.has_room() {
             lane.starved = true;
             self.starved.push_back(key);
         }

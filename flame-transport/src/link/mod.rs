@@ -24,11 +24,12 @@ mod shared;
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 pub use answers::{Answers, Owed};
 pub use bulk::{BulkClosed, BulkError, BulkReceiver, BulkSender, ExpectedBulk};
 pub use incoming::{Inbox, Message, Question};
-pub use outgoing::{Answer, AskError, Interrupt, Lane, SendError};
+pub use outgoing::{Answer, AskError, Interrupt, Lane, LaneWatch, SendError};
 
 use crate::{Joined, NodeId, lane::Window};
 use shared::Shared;
@@ -38,7 +39,8 @@ pub const MAIN_PORT: u32 = 0;
 
 /// What the layer above hears of a link.
 ///
-/// All of it is called on the network thread, which must not be held up: implementations queue and return.
+/// Where nothing else is said it is called on the network thread, which must not be held up: implementations queue and
+/// return.
 pub trait Service: Send + Sync + 'static {
     /// The peer sent a notice with [`Link::signal`].
     fn signal(&self, body: &[u8]);
@@ -49,16 +51,17 @@ pub trait Service: Send + Sync + 'static {
     /// An answer came that nobody waits for any more.
     fn unclaimed(&self, body: Bytes);
 
-    /// A message of this node waited for credit, and its port or the link ended before it was sent. Of an ask the
-    /// asker hears too; of a tell (`is_tell`) nobody else does.
-    fn unsent(&self, body: Bytes, is_tell: bool);
+    /// A message of this node to a port of the peer waited for credit and will never be sent: its port or the link has
+    /// ended, or its asker has gone. Of an ask its asker hears too; of a tell (`is_tell`) nobody else does. Also called
+    /// on the thread of an asker that goes.
+    fn unsent(&self, port: u32, body: Bytes, is_tell: bool);
 
     /// The link is lost. Called once, after everything else.
     fn lost(&self, reason: &LinkLost);
 }
 
 /// Why a link ended.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkLost {
     /// The peer closed it and said why.

@@ -13,8 +13,7 @@ use super::{
     LinkLost, MAIN_PORT,
     shared::{Shared, Waiter},
 };
-use crate::lane::Body;
-use crate::lane::{Asked, Refused, Room};
+use crate::lane::{Asked, Body, Refused, Room, Unsent};
 
 /// The sending end of a lane: what is sent here arrives at one port of the peer, in this order.
 ///
@@ -113,6 +112,23 @@ impl Lane {
         self.tell_with(body, Room::Backlog)
     }
 
+    /// Sends a message without an answer; without credit it waits in the lane, whatever its backlog holds. For a caller
+    /// who [waits for room](LaneWatch::poll_room) before the next, and so bounds what can wait.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`].
+    pub fn tell_in_turn(&self, body: Body<'_>) -> Result<(), SendError> {
+        self.tell_with(body, Room::Wait)
+    }
+
+    /// Watches the lane for one task.
+    #[must_use]
+    pub fn watch(&self) -> LaneWatch {
+        let number = self.handle.shared.sender(|sender| sender.watcher());
+        LaneWatch { lane: self.clone(), number }
+    }
+
     /// Sends a message that is answered. It is in the lane's order when this returns, and waits there for credit.
     ///
     /// # Errors
@@ -182,6 +198,45 @@ impl std::fmt::Debug for Lane {
     }
 }
 
+/// Tells one task when a lane has room, and when it ends.
+pub struct LaneWatch {
+    lane: Lane,
+    number: u64,
+}
+
+impl LaneWatch {
+    /// Waits until a message would leave at once, which it does unless another sender comes first.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] or [`SendError::Lost`]: the lane takes no more messages.
+    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let Handle { shared, key, .. } = &*self.lane.handle;
+        let room = shared.sender(|sender| sender.poll_room(*key, self.number, cx.waker()));
+        room.map_err(|refused| self.lane.explain(refused))
+    }
+
+    /// Waits until the lane takes no more messages, and says why.
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<SendError> {
+        let Handle { shared, key, .. } = &*self.lane.handle;
+        let closed = shared.sender(|sender| sender.poll_closed(*key, self.number, cx.waker()));
+        closed.map(|refused| self.lane.explain(refused))
+    }
+}
+
+impl Drop for LaneWatch {
+    fn drop(&mut self) {
+        let Handle { shared, key, .. } = &*self.lane.handle;
+        shared.sender(|sender| sender.unwatch(*key, self.number));
+    }
+}
+
+impl std::fmt::Debug for LaneWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LaneWatch({:?})", self.lane)
+    }
+}
+
 /// The answer to an ask. Dropping it tells the peer that nobody waits any more; a message that was not sent yet never
 /// will be.
 #[must_use = "dropping the answer cancels the ask"]
@@ -210,7 +265,11 @@ impl Drop for Answer {
         match receiver.try_recv() {
             Ok(Ok(body)) => self.handle.shared.service.unclaimed(body),
             Ok(Err(_)) => {}
-            Err(_) => drop(self.handle.shared.sender(|sender| sender.cancel(self.asked))),
+            Err(_) => {
+                let shared = &self.handle.shared;
+                let unsent = shared.sender(|sender| sender.cancel(self.asked));
+                shared.report(unsent.bodies);
+            }
         }
     }
 }
@@ -224,10 +283,10 @@ pub struct Interrupt {
 impl Interrupt {
     /// Sends the word. A message that was not sent yet never will be, and its callback hears [`AskError::Dropped`].
     pub fn interrupt(&self) {
-        let unsent = self.handle.shared.sender(|sender| sender.interrupt(self.asked));
-        if let Some(waiter) = unsent {
-            waiter.wake(Err(AskError::Dropped));
-        }
+        let shared = &self.handle.shared;
+        let Unsent { waiters, bodies } = shared.sender(|sender| sender.interrupt(self.asked));
+        waiters.into_iter().for_each(|waiter| drop(waiter.wake(Err(AskError::Dropped))));
+        shared.report(bodies);
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 use super::{AskError, LinkLost, Service, bulk::Bulks, lease::Pulse};
 use crate::{
     Joined, NodeId,
-    lane::{Answered, Body, Grant, Limits, Outcome, PortQueue, Receiver, Sender, Unsent, Window},
+    lane::{Answered, Body, Grant, Limits, Outcome, PortQueue, Receiver, Sender, Unsent, UnsentBody, Window},
     wire::{
         Malformed,
         control::{self, Control},
@@ -122,10 +122,12 @@ impl Shared {
         let result = work(&mut outgoing.state);
         let wake = outgoing.asleep && outgoing.state.has_output();
         let overfull = outgoing.state.is_overfull();
+        let woken = outgoing.state.take_woken();
         if wake {
             outgoing.asleep = false;
         }
         drop(outgoing);
+        woken.into_iter().for_each(Waker::wake);
         if wake {
             self.sender_waker.wake();
         }
@@ -349,8 +351,11 @@ impl Shared {
         }
     }
 
-    fn report(&self, unsent: Vec<(Bytes, bool)>) {
-        unsent.into_iter().for_each(|(body, is_tell)| self.service.unsent(body, is_tell));
+    /// Hands back what was not sent.
+    pub(super) fn report(&self, unsent: Vec<UnsentBody>) {
+        for UnsentBody { port, body, is_tell } in unsent {
+            self.service.unsent(port, body, is_tell);
+        }
     }
 
     fn grant(&self, grant: Grant) {

@@ -59,7 +59,7 @@ impl Service for Heard {
         self.note(&self.unclaimed, body.to_vec());
     }
 
-    fn unsent(&self, body: Bytes, is_tell: bool) {
+    fn unsent(&self, _: u32, body: Bytes, is_tell: bool) {
         if is_tell {
             self.note(&self.unsent, body.to_vec());
         }
