@@ -305,6 +305,11 @@ impl Service for Upcalls {
         let Some(peer) = self.0.upgrade() else { return };
         if is_tell {
             tracing::debug!(target: "flame::dead_letter", peer = %peer.node, bytes = body.len(), "a message was not sent: its actor or its node has gone");
+            let error = match peer.link().and_then(Link::lost) {
+                Some(reason) => SendError::NodeLost { node: peer.node.clone(), reason },
+                None => SendError::Gone(DownReason::Stopped),
+            };
+            dead_letters::publish(None, Some(&peer.node), &error);
         }
         match port {
             MAIN_PORT => reference::retract(reference::behind_order(&body), &peer),
