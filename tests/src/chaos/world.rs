@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix::prelude::*;
-use flame_actor::{CallError, Child, LinkConfig, Pool};
+use flame_actor::{CallError, Child, LinkConfig, Pool, pool::machine::Failure};
 use rustix::process::Signal;
 
 use super::{
@@ -35,8 +35,8 @@ pub(super) struct World {
     fleet: Fleet,
     witness: Addr<Witness>,
     scribes: Vec<Subject>,
-    /// Paused processes, and when they go on.
-    paused: Vec<(u32, Instant)>,
+    /// Processes that are paused, each with who lets it go on.
+    paused: Vec<(u32, tokio::task::JoinHandle<()>)>,
     shared: Rc<RefCell<Shared>>,
     under_way: Vec<tokio::task::JoinHandle<()>>,
     next: u64,
@@ -113,10 +113,10 @@ impl World {
             if over {
                 break;
             }
-            self.resume(Instant::now());
             self.step().await;
             self.report.steps += 1;
             self.under_way.retain(|call| !call.is_finished());
+            self.paused.retain(|(_, resume)| !resume.is_finished());
             let every = match self.plan.length {
                 Length::Steps(_) => 1,
                 Length::Time(time) => (time.as_secs() / 30).max(1),
@@ -146,9 +146,10 @@ impl World {
                 44..50 => self.place().await,
                 50..62 => self.write(),
                 62..66 => self.let_go(),
-                66..71 => self.kill(),
-                71..74 => self.pause(),
-                77..79 => self.resize(),
+                66..69 => self.kill(),
+                69..72 => self.pause(),
+                72..75 => self.tell_to_go(),
+                75..77 => self.resize(),
                 _ => self.wait(120).await,
             },
         }
@@ -258,20 +259,26 @@ impl World {
         if long || self.paused.iter().any(|(other, _)| *other == pid) {
             self.shared.borrow_mut().hit.insert(name);
         }
-        Process::of(pid).signal(Signal::STOP);
-        self.paused.push((pid, Instant::now() + time));
+        let process = Process::of(pid);
+        process.signal(Signal::STOP);
+        let resume = async move {
+            tokio::time::sleep(time).await;
+            process.signal(Signal::CONT);
+        };
+        self.paused.push((pid, actix::spawn(resume)));
     }
 
-    fn resume(&mut self, now: Instant) {
-        for (pid, _) in self.paused.extract_if(.., |(_, at)| *at <= now) {
-            if self.fleet.pids().contains(&pid) {
-                Process::of(pid).signal(Signal::CONT);
-            }
-        }
+    fn tell_to_go(&mut self) {
+        let Some((_, pid)) = self.victim() else { return };
+        self.count("SIGTERMs");
+        Process::of(pid).signal(Signal::TERM);
     }
 
     fn resize(&mut self) {
         self.count("resizes");
+        let max = 1 + self.random.below(u64::from(MAX)) as u32;
+        let min = self.random.below(u64::from(max) + 1) as u32;
+        self.pool.resize(min, max).unwrap();
     }
 
     async fn wait(&mut self, below: u64) {
@@ -280,7 +287,9 @@ impl World {
 
     /// Nothing more happens to the pool: what must come of it does.
     pub(super) async fn end(mut self) -> Report {
-        self.resume(Instant::now() + IDLE * 10);
+        for (_, resume) in self.paused.drain(..) {
+            let _ = resume.await;
+        }
         let all = futures_util::future::join_all(std::mem::take(&mut self.under_way));
         if tokio::time::timeout(Duration::from_secs(35), all).await.is_err() {
             self.report.problems.push("calls never ended".into());
@@ -313,7 +322,8 @@ impl World {
                         .problems
                         .push(format!("an actor on {runner} handled {handled} of {sent} messages"));
                 }
-                // A runner that was told to go ends its actors after the grace.
+                // Its runner was harmed, or was told to go and ended its actors after the grace.
+                _ if self.shared.borrow().hit.contains(runner) => {}
                 _ if self.fleet.exits().contains_key(runner) => {}
                 other => {
                     self.report.problems.push(format!("an actor on {runner} does not answer: {other:?}"))
@@ -401,6 +411,16 @@ fn judge(
             .then(|| format!("says that {} is lost, to which nothing was done: {loss}", loss.runner)),
         Some(Err(CallError::Timeout { .. })) => {
             (took < limit).then(|| format!("says that its time is over after {took:?}"))
+        }
+        // Boots were killed again and again, and the call's time was over, or would have been.
+        Some(Err(CallError::NotPlaced(failure)))
+            if limit == LIMIT
+                && matches!(
+                    failure,
+                    Failure::BootFailed { .. } | Failure::Timeout { cause: Some(_), .. }
+                ) =>
+        {
+            None
         }
         Some(Err(error)) => Some(format!("failed: {error:?}")),
     };

@@ -3,7 +3,7 @@
 use std::{error::Error, iter, process, time::Duration};
 
 use actix::System;
-use flame_actor::{CallError, Pool, PoolBuilder, RemoteAddr};
+use flame_actor::{CallError, Pool, RemoteAddr};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::{begun, open_files, say, told};
@@ -56,21 +56,26 @@ fn pool(options: &[&str]) -> Pool {
             "max_concurrency" => pool.max_concurrency(value.parse().unwrap()),
             "timeout" => pool.timeout(ms(value)),
             "shutdown_timeout" => pool.shutdown_timeout(ms(value)),
-            "sigterm" => on_sigterm(pool),
+            "sigterm" => pool.stop_on_sigterm(),
             other => panic!("no such option: {other}"),
         };
     }
     pool.start().unwrap()
 }
 
-fn on_sigterm(pool: PoolBuilder) -> PoolBuilder {
-    pool
-}
-
 async fn parent(options: &[&str]) {
     let pool = pool(options);
     let mut detached: Vec<RemoteAddr<Counter>> = Vec::new();
     say(format!("parent {}", process::id()));
+    if options.contains(&"sigterm=drain") {
+        // The app ends when the pool has drained, as it would after its web server has.
+        let stopped = pool.clone();
+        actix::spawn(async move {
+            stopped.stopped().await;
+            say("drained");
+            process::exit(0);
+        });
+    }
     while let Some(order) = told().await {
         let words: Vec<&str> = order.split_whitespace().collect();
         let number = || words[1].parse::<u64>().unwrap();
@@ -102,6 +107,12 @@ async fn parent(options: &[&str]) {
             "block" => start("blocked", &pool, number(), never_yield::task),
             // A plain function of so many ms, waited for: `calculated pid`.
             "calculate" => say(outcome("calculated", pool.call(calculate::task(number())).await)),
+            // A cast of so many ms.
+            "cast" => {
+                let (to, _) = begun();
+                pool.cast(take::task(number(), to));
+                say("cast");
+            }
             // One that takes memory until there is none.
             "eat" => say(match pool.call(eat_memory::task()).await {
                 Ok(()) => "eaten".to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use flame_actor::{CallError, Pool, pool::machine::Failure};
 use flame_tests::{
     Add, Counter, hold_until_dropped, process_id,
-    support::{Fleet, Gate, Process, begun, soon, until},
+    support::{App, Fleet, Gate, Process, begun, soon, until},
     tests,
 };
 use rustix::process::Signal;
@@ -13,6 +13,8 @@ use rustix::process::Signal;
 use crate::builder;
 
 tests![
+    sigterm_to_the_parent_drains_its_pool_and_delivers_results,
+    sigterm_to_a_parent_that_did_not_ask_for_it_ends_it_and_its_runners,
     a_pool_that_stops_delivers_what_is_under_way_and_refuses_what_waits_and_what_comes,
     stopping_twice_and_from_two_sides_is_harmless,
     a_child_is_work_in_flight_until_its_owner_lets_it_go,
@@ -48,6 +50,31 @@ async fn a_pool_that_stops_delivers_what_is_under_way_and_refuses_what_waits_and
     soon(stopping).await.unwrap();
     assert!(pids.iter().all(|pid| Process::of(*pid).is_gone()));
     assert!(fleet.exits().values().all(|exit| exit.is_success()), "{:?}", fleet.exits());
+}
+
+async fn sigterm_to_the_parent_drains_its_pool_and_delivers_results() {
+    let mut app = App::start("parent", &["sigterm=drain", "max_concurrency=1"]);
+    app.tell("take 1500").await;
+    let pid = app.pid("begun ").await;
+    let runner = Process::of(pid);
+    app.tell("cast 10").await;
+    app.line("cast").await;
+    app.process().signal(Signal::TERM);
+    assert_eq!(app.pid("took ").await, pid, "what is under way is finished and told");
+    app.line("drained").await;
+    runner.gone_within(Duration::from_secs(1)).await;
+    let (success, said) = app.end(Duration::from_secs(10)).await;
+    assert!(success, "{said}");
+}
+
+async fn sigterm_to_a_parent_that_did_not_ask_for_it_ends_it_and_its_runners() {
+    let mut app = App::start("parent", &[]);
+    app.tell("take 60000").await;
+    let runner = Process::of(app.pid("begun ").await);
+    let parent = app.process();
+    parent.signal(Signal::TERM);
+    parent.gone_within(Duration::from_secs(2)).await;
+    runner.gone_within(Duration::from_secs(5)).await;
 }
 
 async fn stopping_twice_and_from_two_sides_is_harmless() {

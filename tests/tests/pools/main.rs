@@ -6,13 +6,16 @@
 #![allow(clippy::indexing_slicing, reason = "a test that is wrong about its own lists fails")]
 
 mod cancel;
+mod caps;
 mod casts;
 mod draining;
 mod errors;
+mod events;
 mod growth;
 mod keys;
 mod options;
 mod policies;
+mod resizing;
 mod retry;
 
 use std::process::ExitCode;
@@ -32,6 +35,9 @@ fn main() -> ExitCode {
             errors::tests(),
             cancel::tests(),
             casts::tests(),
+            events::tests(),
+            caps::tests(),
+            resizing::tests(),
         ],
     )
 }

@@ -1,8 +1,11 @@
 //! Each option does what it says.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
 
-use flame_actor::{CallError, Pool, PoolError, WorkPhase, pool::machine::Failure};
+use flame_actor::{CallError, Pool, PoolError, WorkPhase, pool::machine::Failure, task};
 use flame_tests::{
     Add, Counter, process_id,
     support::{Fleet, Gate, Process, soon, until},
@@ -12,6 +15,7 @@ use flame_tests::{
 use crate::builder;
 
 tests![
+    an_idle_runner_goes_only_when_the_check_that_runs_on_it_agrees,
     a_runner_does_no_more_at_a_time_than_max_concurrency,
     a_single_use_runner_serves_one_call_or_child_and_goes,
     one_time_limit_covers_the_queue_the_boot_and_the_execution,
@@ -22,6 +26,31 @@ tests![
     beyond_max_queue_a_call_fails_at_once,
     wrong_settings_fail_all_in_one_when_the_pool_is_built,
 ];
+
+async fn an_idle_runner_goes_only_when_the_check_that_runs_on_it_agrees() {
+    let folder = tempfile::tempdir().unwrap();
+    let flag = folder.path().join("may-go");
+    let fleet = Fleet::new();
+    let (time, asks) = (Duration::from_millis(100), folder.path().join("asks"));
+    let check = may_go::task(flag.to_str().unwrap().to_owned(), asks.to_str().unwrap().to_owned());
+    let pool = builder("checked").idle_check(time, check).backend(fleet.clone()).start().unwrap();
+    let pid = soon(pool.call(process_id::task())).await.unwrap();
+    // It is asked again and again, on the runner, and says no.
+    let asked = || std::fs::read_to_string(&asks).unwrap_or_default();
+    until("it was asked three times", || asked().lines().count() >= 3).await;
+    assert!(asked().lines().all(|line| line == pid.to_string()));
+    assert_eq!(soon(pool.call(process_id::task())).await.unwrap(), pid);
+    std::fs::write(flag, "").unwrap();
+    assert!(fleet.until_ended("checked-1").await.is_success());
+}
+
+/// Notes that it was asked, and by which process; yes when the flag is there.
+#[task]
+async fn may_go(flag: String, asks: String) -> bool {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(asks).unwrap();
+    writeln!(file, "{}", std::process::id()).unwrap();
+    std::fs::exists(flag).unwrap()
+}
 
 async fn a_runner_does_no_more_at_a_time_than_max_concurrency() {
     let pool = builder("slots").max_concurrency(3).start().unwrap();
