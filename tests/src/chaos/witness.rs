@@ -19,12 +19,12 @@ pub(super) struct Noted {
     n: u64,
 }
 
-/// Says that it runs, and gives its number back after this time.
+/// Says that it runs, and gives its number back after this time, with its process.
 #[task]
-pub(super) async fn chore(call: u64, milliseconds: u64, witness: RemoteRecipient<Ran>) -> u64 {
+pub(super) async fn chore(call: u64, milliseconds: u64, witness: RemoteRecipient<Ran>) -> (u64, u32) {
     witness.do_send(Ran(call));
     tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
-    call
+    (call, std::process::id())
 }
 
 /// Tells of each message that it gets.

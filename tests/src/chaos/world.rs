@@ -49,8 +49,8 @@ pub(super) struct World {
 #[derive(Default)]
 struct Shared {
     outcomes: BTreeMap<String, u64>,
-    /// Calls that returned.
-    returned: BTreeSet<u64>,
+    /// Calls that returned, and the processes that they ran in.
+    returned: BTreeMap<u64, u32>,
     /// Runners that were killed, or paused longer than is allowed.
     hit: BTreeSet<String>,
     problems: Vec<String>,
@@ -148,7 +148,6 @@ impl World {
                 62..66 => self.let_go(),
                 66..69 => self.kill(),
                 69..72 => self.pause(),
-                72..75 => self.tell_to_go(),
                 75..77 => self.resize(),
                 _ => self.wait(120).await,
             },
@@ -268,12 +267,6 @@ impl World {
         self.paused.push((pid, actix::spawn(resume)));
     }
 
-    fn tell_to_go(&mut self) {
-        let Some((_, pid)) = self.victim() else { return };
-        self.count("SIGTERMs");
-        Process::of(pid).signal(Signal::TERM);
-    }
-
     fn resize(&mut self) {
         self.count("resizes");
         let max = 1 + self.random.below(u64::from(MAX)) as u32;
@@ -336,9 +329,14 @@ impl World {
         let testimony = self.witness.send(Testify).await.unwrap();
         let mut shared = self.shared.borrow_mut();
         self.report.problems.extend(testimony.complaints);
-        for call in &shared.returned {
-            if !testimony.ran.contains_key(call) {
-                self.report.problems.push(format!("call {call} returned and never ran"));
+        // What a task told before it returned may be lost with its runner, on another way than the answer.
+        let harmed: BTreeSet<u32> =
+            shared.hit.iter().filter_map(|runner| self.fleet.pid_of(runner)).collect();
+        for (call, pid) in &shared.returned {
+            if !testimony.ran.contains_key(call) && !harmed.contains(pid) {
+                self.report
+                    .problems
+                    .push(format!("call {call} returned, and nothing was heard of it before"));
             }
         }
         self.report.problems.append(&mut shared.problems);
@@ -392,7 +390,7 @@ fn judge(
     limit: Duration,
     took: Duration,
     may_be_given_up: bool,
-    outcome: Option<Result<u64, CallError>>,
+    outcome: Option<Result<(u64, u32), CallError>>,
 ) {
     let name = match &outcome {
         None => "cancelled".to_owned(),
@@ -403,8 +401,8 @@ fn judge(
     let problem = match outcome {
         None if may_be_given_up => None,
         None => Some(format!("is there {took:?} after it began, its limit is {limit:?}")),
-        Some(Ok(answer)) => {
-            shared.returned.insert(id);
+        Some(Ok((answer, pid))) => {
+            shared.returned.insert(id, pid);
             (answer != id).then(|| format!("got the answer of call {answer}"))
         }
         Some(Err(CallError::RunnerLost(loss))) => (!shared.hit.contains(loss.runner.name()))
