@@ -11,6 +11,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
+    sync::mpsc,
 };
 
 use super::{Process, harness::APP};
@@ -125,11 +126,17 @@ pub fn say(line: impl std::fmt::Display) {
     out.flush().unwrap();
 }
 
-/// In an app: waits for the next line of the test's; `None` when there is none to come.
-pub async fn told() -> Option<String> {
-    let line = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        (std::io::stdin().lock().read_line(&mut line).unwrap() > 0).then_some(line)
+/// In an app: the lines that the test sends. They are read on a thread of their own from the start, for the test may see to
+/// it that no thread can be started later.
+#[must_use]
+pub fn orders() -> mpsc::UnboundedReceiver<String> {
+    let (heard, orders) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if heard.send(line.trim().to_owned()).is_err() {
+                return;
+            }
+        }
     });
-    line.await.unwrap().map(|line| line.trim().to_owned())
+    orders
 }

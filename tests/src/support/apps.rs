@@ -6,7 +6,7 @@ use actix::System;
 use flame_actor::{CallError, Pool, RemoteAddr};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use super::{begun, open_files, say, told};
+use super::{begun, open_files, orders, say};
 use crate::{Counter, calculate, chaos, eat_memory, never_yield, process_id, slow, take};
 
 /// The apps by their names.
@@ -64,6 +64,7 @@ fn pool(options: &[&str]) -> Pool {
 }
 
 async fn parent(options: &[&str]) {
+    let mut orders = orders();
     let pool = pool(options);
     let mut detached: Vec<RemoteAddr<Counter>> = Vec::new();
     say(format!("parent {}", process::id()));
@@ -76,7 +77,7 @@ async fn parent(options: &[&str]) {
             process::exit(0);
         });
     }
-    while let Some(order) = told().await {
+    while let Some(order) = orders.recv().await {
         let words: Vec<&str> = order.split_whitespace().collect();
         let number = || words[1].parse::<u64>().unwrap();
         match words[0] {

@@ -9,7 +9,7 @@ mod harness;
 mod log;
 mod process;
 
-pub use app::{App, say, told};
+pub use app::{App, orders, say};
 pub use apps::{Findings, apps};
 pub use control_group::{ControlGroup, Controller};
 pub use fleet::Fleet;

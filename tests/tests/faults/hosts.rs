@@ -73,7 +73,7 @@ async fn a_task_that_never_yields_gets_its_runner_ended_and_its_caller_told_in_t
     let error = soon(call).await.unwrap().unwrap_err();
     assert!(matches!(error, CallError::Timeout { .. }), "{error:?}");
     let took = start.elapsed();
-    assert!((Duration::from_secs(2)..Duration::from_secs(3)).contains(&took), "{took:?}");
+    assert!((Duration::from_secs(2)..Duration::from_secs(5)).contains(&took), "{took:?}");
     // Its runner takes no more work, and is ended after the grace: it would be 30 s.
     Process::of(pid).gone_within(Duration::from_secs(15)).await;
     assert_ne!(soon(pool.call(process_id::task())).await.unwrap(), pid);

@@ -47,7 +47,7 @@ async fn all_calls_of_a_killed_runner_fail_at_once() {
         assert!(matches!(loss.exit, Some(ExitReason::Signaled { signal: 9, .. })), "{loss:?}");
     }
     // The exit is seen here, so nobody waits for a silence.
-    assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(3), "{:?}", killed.elapsed());
     assert_eq!(pool.inspect().held, 0);
 }
 

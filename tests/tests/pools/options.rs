@@ -93,7 +93,7 @@ async fn one_time_limit_covers_the_queue_the_boot_and_the_execution() {
         assert!(matches!(&error, CallError::Timeout { limit: l, .. } if *l == limit), "{error:?}");
         assert_eq!(error.phase(), phase);
         assert_eq!(error.may_have_run(), phase == WorkPhase::Running);
-        assert!((limit..limit + Duration::from_secs(1)).contains(&took), "{phase}: {took:?}");
+        assert!((limit..limit + Duration::from_secs(3)).contains(&took), "{phase}: {took:?}");
     };
 
     fleet.hold();

@@ -25,7 +25,7 @@ tests![
 async fn packed_runners_go_idle_under_a_trickle_and_spread_ones_do_not() {
     async fn after_a_trickle(name: &str, with: impl FnOnce(PoolBuilder) -> PoolBuilder) -> usize {
         let fleet = Fleet::new();
-        let idle = Duration::from_millis(600);
+        let idle = Duration::from_millis(1500);
         let pool = Pool::builder(name).max(2).max_concurrency(2).idle_shutdown_after(idle);
         let pool = with(pool).backend(fleet.clone()).start().unwrap();
         let mut gate = Gate::new();
