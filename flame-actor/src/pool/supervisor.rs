@@ -7,7 +7,7 @@ use std::{
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
-use flame_transport::{Inbox, Joined, LinkLost, codec};
+use flame_transport::{Inbox, Joined, Link, LinkLost, codec};
 
 use super::{
     core::Core,
@@ -15,8 +15,9 @@ use super::{
     machine::{BootFailure, Event, RunnerSeq},
 };
 use crate::{
-    backend::{Boot, BootError, ExitReason, Instance, Ticket},
+    backend::{Boot, BootError, ExitReason, Instance, Resources, Ticket},
     host::protocol::{ToParent, ToRunner},
+    node::names::Names,
     remote::{Peer, PeerEvents},
     runner::logs,
 };
@@ -47,9 +48,9 @@ impl Supervisor {
 
     fn carry_out(&mut self, errand: Errand, core: &Arc<Core>, ctx: &mut Context<Self>) {
         match errand {
-            Errand::Boot { runner, attempt } => {
+            Errand::Boot { runner, attempt, resources } => {
                 tracing::debug!(target: "flame::pool", pool = core.name(), %runner, attempt, "booting a runner");
-                ctx.spawn(boot(Arc::downgrade(core), runner).into_actor(self));
+                ctx.spawn(boot(Arc::downgrade(core), runner, resources).into_actor(self));
             }
             Errand::Retire(runner) => {
                 let peer = core.runners(|runners| runners.peer(runner));
@@ -105,8 +106,8 @@ impl Handler<Errands> for Supervisor {
 }
 
 /// Boots a runner and sees it to its end.
-async fn boot(core: Weak<Core>, runner: RunnerSeq) {
-    let Some(instance) = create(&core, runner).await else { return };
+async fn boot(core: Weak<Core>, runner: RunnerSeq, resources: Arc<Resources>) {
+    let Some(instance) = create(&core, runner, resources).await else { return };
     let mut exited = instance.exited();
     let exit = tokio::select! {
         biased;
@@ -123,7 +124,11 @@ async fn boot(core: Weak<Core>, runner: RunnerSeq) {
 }
 
 /// Has the backend make an instance; `None` if it made none.
-async fn create(core: &Weak<Core>, runner: RunnerSeq) -> Option<Arc<dyn Instance>> {
+async fn create(
+    core: &Weak<Core>,
+    runner: RunnerSeq,
+    resources: Arc<Resources>,
+) -> Option<Arc<dyn Instance>> {
     let pool = core.upgrade()?;
     let failed = |pool: &Arc<Core>, phase, cause: String, error: Option<BootError>| {
         let error = BootFailure(Arc::new(BootReport { phase, cause, log: Vec::new(), error }));
@@ -142,10 +147,11 @@ async fn create(core: &Weak<Core>, runner: RunnerSeq) -> Option<Arc<dyn Instance
         }
     };
     let node = invitation.node.clone();
-    pool.runners(|runners| runners.boot(runner, node.clone()));
+    pool.runners(|runners| runners.boot(runner, node.clone(), Arc::clone(&resources)));
     let ticket = Ticket::new(invitation, pool.name(), pool.link.clone());
     let mut order = Boot::new(node.clone(), pool.name(), ticket, Instant::now() + timeout);
     order.drain = pool.settings.shutdown_timeout();
+    order.resources = Resources::clone(&resources);
     let booting = pool.backend.boot(order);
     drop(pool);
     let booted = booting.await;
@@ -173,20 +179,29 @@ fn on_join(core: &Weak<Core>, runner: RunnerSeq, joined: Joined) {
     let threads = &pool.parent.threads;
     let events = Arc::new(RunnerEvents { core: Weak::clone(core), runner });
     let (peer, inbox) = Peer::start(joined, threads.control().clone(), threads.network(), events);
-    peer.spawn(listen(inbox, peer.node().name().to_owned(), pool.name().to_owned()));
+    let names = Arc::clone(&pool.parent.names);
+    peer.spawn(listen(inbox, Arc::clone(&peer), names, pool.name().to_owned()));
     pool.runners(|runners| runners.joined(runner, &peer));
     aboard(&pool, runner);
 }
 
-/// Takes what a runner says on the main port: its log.
-async fn listen(mut inbox: Inbox, runner: String, pool: String) {
+/// Takes what a runner says on the main port: its log, and what it asks about names.
+async fn listen(mut inbox: Inbox, peer: Arc<Peer>, names: Arc<Names>, pool: String) {
+    let Some(answers) = peer.link().map(Link::answers) else { return };
+    let runner = peer.node().name();
     loop {
-        let notice = std::future::poll_fn(|cx| {
-            inbox.poll_next(cx).map(|message| message.map(|message| codec::decode::<ToParent>(message.body)))
+        let said = std::future::poll_fn(|cx| {
+            inbox.poll_next(cx).map(|message| {
+                message.map(|message| match message.question {
+                    None => Ok(codec::decode::<ToParent>(message.body)),
+                    Some(question) => Err((message.body.to_vec(), question)),
+                })
+            })
         });
-        match notice.await {
-            Some(Ok(ToParent::Log(lines))) => logs::relay(lines, &runner, &pool),
-            Some(_) => {
+        match said.await {
+            Some(Err((body, question))) => names.answer_from_afar(&body, answers.owe(question), &peer),
+            Some(Ok(Ok(ToParent::Log(lines)))) => logs::relay(lines, runner, &pool),
+            Some(Ok(_)) => {
                 tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood")
             }
             None => return,
