@@ -261,12 +261,12 @@ fn carry_out(
         }
         ("LIST", "pods", None) => {
             let labels = query.split("labelSelector=").nth(1).and_then(|rest| rest.split('&').next());
-            let labels = labels.unwrap_or_default().replace("%2F", "/").replace("%3D", "=").replace("%2C", ",");
+            let labels =
+                labels.unwrap_or_default().replace("%2F", "/").replace("%3D", "=").replace("%2C", ",");
             let wanted: Vec<(&str, &str)> =
                 labels.split(',').filter_map(|label| label.split_once('=')).collect();
-            let fits = |pod: &&Value| {
-                wanted.iter().all(|(key, value)| pod["metadata"]["labels"][*key] == **value)
-            };
+            let fits =
+                |pod: &&Value| wanted.iter().all(|(key, value)| pod["metadata"]["labels"][*key] == **value);
             let items: Vec<&Value> = state.pods.values().filter(fits).collect();
             json(
                 200,

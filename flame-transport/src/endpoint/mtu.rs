@@ -15,7 +15,9 @@ pub(super) fn too_narrow(interfaces: &Path) -> Option<String> {
         let mtu: u32 = fs::read_to_string(interface.path().join("mtu")).ok()?.trim().parse().ok()?;
         let name = interface.file_name().to_string_lossy().into_owned();
         (mtu < NEEDED).then(|| {
-            format!("the interface {name} has an MTU of {mtu}, and QUIC needs packets of {NEEDED} bytes: raise it")
+            format!(
+                "the interface {name} has an MTU of {mtu}, and QUIC needs packets of {NEEDED} bytes: raise it"
+            )
         })
     })
 }
