@@ -23,7 +23,7 @@ mod a_runner_over_its_memory_limit_is_told_as_out_of_memory {
     use super::*;
 
     pub(super) async fn parent() {
-        let backend = KubernetesBackend::new().memory_limit("64Mi");
+        let backend = KubernetesBackend::new().limit("memory", "64Mi");
         let pool = parent::pool("hungry").backend(backend).start().unwrap();
         let error = pool.call(eat::task(1 << 30)).await.unwrap_err();
         say("failed", json!({"error": error.to_string()}));

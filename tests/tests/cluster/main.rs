@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
-use crate::{case::Case, cluster::Cluster};
+use crate::cluster::Cluster;
 
 fn main() -> ExitCode {
     if let Some(runner) = flame_actor::runner() {

@@ -28,7 +28,7 @@ mod the_time_from_an_empty_pool_to_a_childs_first_reply_is_measured {
             say("begins", json!({}));
             let placing = pool.place_child(Counter(0));
             let joined = async {
-                while !pool.inspect().runners.iter().any(|runner| runner.phase == RunnerPhase::Up) {
+                while !pool.inspect().runners.iter().any(|runner| runner.phase != RunnerPhase::Booting) {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 say("joined", json!({}));

@@ -126,7 +126,12 @@ fn follow(stdout: ChildStdout, (seen, changed): &(Mutex<Objects>, Condvar)) {
 }
 
 fn summary(objects: &Objects) -> String {
-    let there = objects.iter().filter(|(_, object)| object.is_there());
-    let lines: Vec<String> = there.map(|(name, object)| format!("{name}: {}", object.now()["status"])).collect();
-    if lines.is_empty() { "nothing".to_owned() } else { format!("\n  {}", lines.join("\n  ")) }
+    let lines = objects.iter().filter(|(_, object)| object.is_there()).map(|(name, object)| {
+        let object = object.now();
+        let state = object.pointer("/status/containerStatuses/0/state").unwrap_or(&Value::Null);
+        let going = if object["metadata"]["deletionTimestamp"].is_null() { "" } else { ", being deleted" };
+        format!("\n  {name}: {}, {state}{going}", object["status"]["phase"])
+    });
+    let lines: String = lines.collect();
+    if lines.is_empty() { "nothing".to_owned() } else { lines }
 }

@@ -8,7 +8,7 @@ use flame_tests::{Add, Counter};
 use futures_util::future;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::{
     case::{Case, case},
