@@ -52,7 +52,7 @@
 //!
 //! # Rights
 //!
-//! The parent's service account needs the Role in `manifests/role.yaml`: pods (create, get, list, watch, delete), their logs
+//! The parent's service account needs the Role in `manifests/rbac.yaml`: pods (create, get, list, watch, delete), their logs
 //! (get), Secrets (create, delete) and events (list). Mind that who may create pods can read every Secret of the namespace, by
 //! mounting it: give runners a namespace of their own with their parent. A runner needs no rights at all.
 

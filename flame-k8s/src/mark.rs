@@ -8,14 +8,17 @@ use std::io;
 
 /// The sign of one life of a parent, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Mark(#[cfg(target_os = "linux")] std::os::unix::net::UnixDatagram);
+pub(crate) struct Mark {
+    #[cfg(target_os = "linux")]
+    _socket: std::os::unix::net::UnixDatagram,
+}
 
 impl Mark {
     pub(crate) fn set(boot: &str) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
-        return std::os::unix::net::UnixDatagram::bind_addr(&address(boot)?).map(Self);
+        return Ok(Self { _socket: std::os::unix::net::UnixDatagram::bind_addr(&address(boot)?)? });
         #[cfg(not(target_os = "linux"))]
-        return Ok(Self());
+        return Ok(Self {});
     }
 
     /// Whether a life of a parent is over, as far as can be seen from here.

@@ -27,12 +27,17 @@ const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster");
 impl Cluster {
     /// The cluster that `KUBECONFIG` names, with a new namespace; or why there is none.
     pub(crate) fn find() -> Result<Arc<Self>, String> {
-        let config = env::var("KUBECONFIG").map_err(|_| "KUBECONFIG is not set (tests/cluster/README.md tells how to start a cluster)")?;
+        let config = env::var("KUBECONFIG")
+            .map_err(|_| "KUBECONFIG is not set (tests/cluster/README.md tells how to start a cluster)")?;
         kubectl("default", &["get", "--raw", "/readyz"], None)?;
         let image = match env::var("FLAME_TEST_IMAGE") {
             Ok(image) => image,
             Err(_) if config == own_config() => load_image()?,
-            Err(_) => return Err("FLAME_TEST_IMAGE names no image of this executable that the cluster can pull".to_owned()),
+            Err(_) => {
+                return Err(
+                    "FLAME_TEST_IMAGE names no image of this executable that the cluster can pull".to_owned()
+                );
+            }
         };
         let namespace = format!("flame-tests-{}", process::id());
         kubectl("default", &["create", "namespace", &namespace], None)?;
@@ -52,7 +57,8 @@ impl Cluster {
     }
 
     pub(crate) fn create(&self, object: &Value) {
-        kubectl(&self.namespace, &["create", "--filename", "-"], Some(object)).unwrap_or_else(|error| panic!("{error}"));
+        kubectl(&self.namespace, &["create", "--filename", "-"], Some(object))
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Asks for the deletion of a pod, as `kubectl delete` does, and does not wait for it.
@@ -93,7 +99,9 @@ impl Cluster {
 
     /// Waits until a pod is deleted and gone.
     pub(crate) fn until_gone(&self, limit: Duration, pod: &str) {
-        self.pods.until(limit, &format!("{pod} is gone"), |pods| pods.get(pod).is_none_or(|pod| !pod.is_there()).then_some(()));
+        self.pods.until(limit, &format!("{pod} is gone"), |pods| {
+            pods.get(pod).is_none_or(|pod| !pod.is_there()).then_some(())
+        });
     }
 
     /// Removes the namespace with all that is in it; the cluster goes on with that by itself.
@@ -128,6 +136,13 @@ fn load_image() -> Result<String, String> {
 }
 
 fn script(name: &str, arguments: &[&Path]) -> Result<(), String> {
-    let output = Command::new(Path::new(SCRIPTS).join(name)).args(arguments).output().map_err(|e| format!("{name}: {e}"))?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+    let output = Command::new(Path::new(SCRIPTS).join(name))
+        .args(arguments)
+        .output()
+        .map_err(|e| format!("{name}: {e}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
 }

@@ -101,6 +101,7 @@ fn killable(pod: &mut Value) {
 
 /// Kills the parent's process, which has said its number.
 fn kill(cluster: &Cluster, parent: &Parent<'_>, placed: &Said) {
-    let [executable, process] = ["executable", "process"].map(|fact| placed.facts[fact].to_string().replace('"', ""));
+    let [executable, process] =
+        ["executable", "process"].map(|fact| placed.facts[fact].to_string().replace('"', ""));
     cluster.kubectl(&["exec", &parent.name, "--", &executable, "kill", &process]);
 }

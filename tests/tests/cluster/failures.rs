@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use flame_actor::task;
+use flame_actor::{CallError, backend::ExitReason, task};
 use flame_k8s::KubernetesBackend;
 use flame_tests::Counter;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     case::{Case, case},
@@ -25,14 +25,17 @@ mod a_runner_over_its_memory_limit_is_told_as_out_of_memory {
     pub(super) async fn parent() {
         let backend = KubernetesBackend::new().limit("memory", "64Mi");
         let pool = parent::pool("hungry").backend(backend).start().unwrap();
-        let error = pool.call(eat::task(1 << 30)).await.unwrap_err();
-        say("failed", json!({"error": error.to_string()}));
+        let Err(CallError::RunnerLost(loss)) = pool.call(eat::task(1 << 30)).await else {
+            panic!("it has lived")
+        };
+        say("failed", json!({"exit": format!("{:?}", loss.exit), "error": loss.to_string()}));
     }
 
     pub(super) fn test(cluster: &Cluster, case: &Case) {
         let mut parent = Parent::start(cluster, case);
-        let error = parent.says("failed").facts["error"].to_string();
-        assert!(error.contains("OOMKilled"), "{error}");
+        let failed = parent.says("failed").facts;
+        assert_eq!(failed["exit"], format!("{:?}", Some(ExitReason::OutOfMemory)));
+        assert!(failed["error"].to_string().contains("memory ran out"), "{failed}");
     }
 
     /// Uses so many bytes of memory.
@@ -51,7 +54,9 @@ mod an_image_that_nobody_has_fails_the_boot_with_its_name {
     use super::*;
 
     pub(super) async fn parent() {
-        fail_to_place(KubernetesBackend::new().image("localhost/nobody/has-this:1")).await;
+        // Long enough for three back-offs, which the node doubles from 10 s.
+        fail_to_place(KubernetesBackend::new().image("localhost/nobody/has-this:1"), Duration::from_secs(80))
+            .await;
     }
 
     pub(super) fn test(cluster: &Cluster, case: &Case) {
@@ -67,7 +72,11 @@ mod a_runner_that_fits_no_node_fails_the_boot_with_the_schedulers_words {
     use super::*;
 
     pub(super) async fn parent() {
-        fail_to_place(KubernetesBackend::new().node_selector("flame.test/nowhere", "true")).await;
+        fail_to_place(
+            KubernetesBackend::new().node_selector("flame.test/nowhere", "true"),
+            Duration::from_secs(10),
+        )
+        .await;
     }
 
     pub(super) fn test(cluster: &Cluster, case: &Case) {
@@ -78,16 +87,11 @@ mod a_runner_that_fits_no_node_fails_the_boot_with_the_schedulers_words {
     }
 }
 
-async fn fail_to_place(backend: KubernetesBackend) {
-    let pool = parent::pool("fails").backend(backend).boot_timeout(BOOT).timeout(BOOT * 2).start().unwrap();
+/// Tells why an actor cannot be placed: the error with its causes.
+async fn fail_to_place(backend: KubernetesBackend, boot: Duration) {
+    let pool =
+        parent::pool("fails").backend(backend).boot_timeout(boot).timeout(boot + boot / 2).start().unwrap();
     let error = pool.place_child(Counter(0)).await.unwrap_err();
-    say("failed", json!({"error": error.to_string(), "causes": causes(&error)}));
-}
-
-/// Long enough for the back-offs of an image pull, which a node doubles from 10 s.
-const BOOT: Duration = Duration::from_secs(75);
-
-fn causes(error: &dyn std::error::Error) -> Value {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.map(ToString::to_string).collect()
+    let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |cause| cause.source());
+    say("failed", json!({"error": causes.map(ToString::to_string).collect::<Vec<_>>()}));
 }

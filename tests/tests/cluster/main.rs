@@ -11,7 +11,12 @@
 //! the nodes can pull it, and name it in `FLAME_TEST_IMAGE`. They need `kubectl`, and the right to make a namespace; all that they make is in
 //! it. Without a cluster they are skipped, and with `FLAME_REQUIRE_CLUSTER=1` they fail instead.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 mod case;
 mod cluster;
@@ -36,7 +41,11 @@ fn main() -> ExitCode {
         actix::System::new().block_on(runner.serve());
         return ExitCode::SUCCESS;
     }
-    let cases = || [ends::CASES, failures::CASES, restricted::CASES, rights::CASES, times::CASES, work::CASES].into_iter().flatten();
+    let cases = || {
+        [ends::CASES, failures::CASES, restricted::CASES, rights::CASES, times::CASES, work::CASES]
+            .into_iter()
+            .flatten()
+    };
     let words: Vec<String> = std::env::args().collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [_, "parent", name] => return parent::run(cases().find(|case| case.name == name)),
@@ -48,7 +57,9 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let cluster = if arguments.list { Err("they are only listed".to_owned()) } else { Cluster::find() };
-    if let Err(reason) = &cluster && !arguments.list {
+    if let Err(reason) = &cluster
+        && !arguments.list
+    {
         eprintln!("the tests on a cluster are skipped: {reason}");
         if std::env::var_os("FLAME_REQUIRE_CLUSTER").is_some() {
             return ExitCode::FAILURE;

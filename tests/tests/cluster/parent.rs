@@ -111,7 +111,12 @@ impl<'a> Parent<'a> {
     }
 
     /// The names of its runners' pods that this is so of, once there are so many of them.
-    pub(crate) fn runners(&self, limit: Duration, count: usize, is_so: impl Fn(&Object) -> bool) -> Vec<String> {
+    pub(crate) fn runners(
+        &self,
+        limit: Duration,
+        count: usize,
+        is_so: impl Fn(&Object) -> bool,
+    ) -> Vec<String> {
         self.cluster.pods.until(limit, &format!("{count} such runners of {}", self.name), |pods| {
             let mine = pods.iter().filter(|(_, pod)| pod.is_owned_by(&self.uid) && is_so(pod));
             let names: Vec<String> = mine.map(|(name, _)| name.clone()).collect();

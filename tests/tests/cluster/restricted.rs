@@ -30,7 +30,9 @@ mod a_runner_pod_meets_the_restricted_standard_and_has_no_token {
         the_check_sees_what_is_forbidden();
         let mut parent = Parent::start(cluster, case);
         parent.says("placed");
-        let runner = parent.runners(Duration::from_secs(10), 1, |pod| pod.is_there() && is_running(pod.now())).remove(0);
+        let runner = parent
+            .runners(Duration::from_secs(10), 1, |pod| pod.is_there() && is_running(pod.now()))
+            .remove(0);
         let pod = cluster.pods.seen().get(&runner).map(Object::now).cloned().unwrap();
         assert_eq!(violations(&pod["spec"]), Vec::<String>::new(), "{pod:#}");
         // What a runner could do to the cluster: nothing.
@@ -52,10 +54,23 @@ fn violations(spec: &Value) -> Vec<String> {
     for shared in ["hostNetwork", "hostPID", "hostIPC"] {
         forbid(spec[shared] == true, shared);
     }
-    const VOLUMES: [&str; 8] =
-        ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"];
+    const VOLUMES: [&str; 8] = [
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    ];
     for volume in all(spec, "/volumes/*") {
-        let kinds = volume.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).filter(|key| *key != "name");
+        let kinds = volume
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| key.as_str())
+            .filter(|key| *key != "name");
         kinds.for_each(|kind| forbid(!VOLUMES.contains(&kind), &format!("a volume {kind}")));
     }
     const SYSCTLS: [&str; 5] = [
@@ -73,20 +88,38 @@ fn violations(spec: &Value) -> Vec<String> {
         for container in all(spec, &format!("/{kind}/*")) {
             let of_container = &container["securityContext"];
             // A container's own value goes before its pod's.
-            let value = |field: &str| if of_container[field].is_null() { &of_pod[field] } else { &of_container[field] };
+            let value = |field: &str| {
+                if of_container[field].is_null() { &of_pod[field] } else { &of_container[field] }
+            };
             forbid(all(container, "/ports/*/hostPort").iter().any(|port| **port != 0), "a host port");
             forbid(of_container["privileged"] == true, "privileged");
             forbid(of_container["allowPrivilegeEscalation"] != false, "allowPrivilegeEscalation");
-            forbid(!all(of_container, "/capabilities/drop/*").iter().any(|drop| **drop == "ALL"), "capabilities that are not dropped");
-            forbid(all(of_container, "/capabilities/add/*").iter().any(|add| **add != "NET_BIND_SERVICE"), "an added capability");
+            forbid(
+                !all(of_container, "/capabilities/drop/*").iter().any(|drop| **drop == "ALL"),
+                "capabilities that are not dropped",
+            );
+            forbid(
+                all(of_container, "/capabilities/add/*").iter().any(|add| **add != "NET_BIND_SERVICE"),
+                "an added capability",
+            );
             forbid(!matches!(of_container["procMount"].as_str(), None | Some("Default")), "procMount");
             forbid(value("runAsNonRoot") != true, "runAsNonRoot");
             forbid(value("runAsUser") == 0, "runAsUser");
-            forbid(!matches!(value("seccompProfile")["type"].as_str(), Some("RuntimeDefault" | "Localhost")), "seccompProfile");
+            forbid(
+                !matches!(value("seccompProfile")["type"].as_str(), Some("RuntimeDefault" | "Localhost")),
+                "seccompProfile",
+            );
             let selinux = value("seLinuxOptions");
-            let of_containers = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
-            forbid(!of_containers.contains(&selinux["type"].as_str().unwrap_or_default()), "the type of seLinuxOptions");
-            forbid(!selinux["user"].is_null() || !selinux["role"].is_null(), "user or role of seLinuxOptions");
+            let of_containers =
+                ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+            forbid(
+                !of_containers.contains(&selinux["type"].as_str().unwrap_or_default()),
+                "the type of seLinuxOptions",
+            );
+            forbid(
+                !selinux["user"].is_null() || !selinux["role"].is_null(),
+                "user or role of seLinuxOptions",
+            );
             forbid(value("windowsOptions")["hostProcess"] == true, "hostProcess");
         }
     }
@@ -95,7 +128,9 @@ fn violations(spec: &Value) -> Vec<String> {
 
 /// The values at a pointer in which `*` stands for every item of an array.
 fn all<'a>(value: &'a Value, pointer: &str) -> Vec<&'a Value> {
-    let Some((before, after)) = pointer.split_once("/*") else { return value.pointer(pointer).into_iter().collect() };
+    let Some((before, after)) = pointer.split_once("/*") else {
+        return value.pointer(pointer).into_iter().collect();
+    };
     let items = value.pointer(before).and_then(Value::as_array).into_iter().flatten();
     items.flat_map(|item| all(item, after)).collect()
 }

@@ -18,8 +18,9 @@ mod the_shipped_role_allows_what_a_parent_does_and_no_more {
     pub(super) fn test(cluster: &Cluster, _: &Case) {
         let account = format!("system:serviceaccount:{}:{SERVICE_ACCOUNT}", cluster.namespace);
         let may = |verb: &str, what: &str| {
+            let (what, part) = what.split_once('/').unwrap_or((what, ""));
             let asked = command(&cluster.namespace)
-                .args(["auth", "can-i", verb, what, "--as", &account, "--quiet"])
+                .args(["auth", "can-i", verb, what, "--subresource", part, "--as", &account, "--quiet"])
                 .stdin(Stdio::null())
                 .status();
             asked.expect("kubectl can be started").success()
@@ -29,7 +30,12 @@ mod the_shipped_role_allows_what_a_parent_does_and_no_more {
                 assert_eq!(may(verb, what), verbs.contains(&verb), "{verb} {what}");
             }
         }
-        for (verb, what) in [("create", "pods/exec"), ("create", "deployments.apps"), ("impersonate", "users"), ("get", "nodes")] {
+        for (verb, what) in [
+            ("create", "pods/exec"),
+            ("create", "deployments.apps"),
+            ("impersonate", "users"),
+            ("get", "nodes"),
+        ] {
             assert!(!may(verb, what), "{verb} {what}");
         }
     }

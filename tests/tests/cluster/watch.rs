@@ -50,7 +50,9 @@ impl Object {
 
 pub(crate) fn is_scheduled(pod: &Value) -> bool {
     pod.pointer("/status/conditions").and_then(Value::as_array).is_some_and(|conditions| {
-        conditions.iter().any(|condition| condition["type"] == "PodScheduled" && condition["status"] == "True")
+        conditions
+            .iter()
+            .any(|condition| condition["type"] == "PodScheduled" && condition["status"] == "True")
     })
 }
 

@@ -109,7 +109,10 @@ mod a_pool_grows_to_twenty_pods_and_back_to_none {
     pub(super) fn test(cluster: &Cluster, case: &Case) {
         let mut parent = Parent::start(cluster, case);
         let grown = parent.says("grown");
-        assert_eq!((&grown.facts["sum"], &grown.facts["runners"]), (&json!((1..=MANY).sum::<u64>()), &json!(MANY)));
+        assert_eq!(
+            (&grown.facts["sum"], &grown.facts["runners"]),
+            (&json!((1..=MANY).sum::<u64>()), &json!(MANY))
+        );
         parent.runners(SOON, MANY as usize, |pod| pod.is_there() && is_running(pod.now()));
         let shrunk = parent.says("shrunk");
         parent.has_no_runner(Duration::from_secs(120));
@@ -169,7 +172,9 @@ impl Handler<Numbered> for Ear {
     fn handle(&mut self, message: Numbered, _: &mut Context<Self>) {
         assert_eq!((message.number, message.ballast.len()), (self.next, 1000));
         self.next += 1;
-        if self.next == STREAMED && let Some(all) = self.all.take() {
+        if self.next == STREAMED
+            && let Some(all) = self.all.take()
+        {
             let _ = all.send(());
         }
     }
