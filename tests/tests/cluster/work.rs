@@ -27,7 +27,7 @@ mod a_runner_is_a_pod_that_takes_children_calls_and_streams {
     use super::*;
 
     pub(super) async fn parent() {
-        let pool = parent::pool("work").start().unwrap();
+        let pool = parent::pool("work").timeout(Duration::from_secs(120)).start().unwrap();
         let counter = pool.place_child(Counter(40)).await.unwrap();
         say("placed", json!({"sum": counter.send(Add(2)).await.unwrap()}));
         say("called", json!({"host": pool.call(host_name::task()).await.unwrap()}));
@@ -123,8 +123,8 @@ mod a_pool_grows_to_twenty_pods_and_back_to_none {
 /// What the cluster shows a moment after the parent has said it.
 const SOON: Duration = Duration::from_secs(10);
 
-/// How many messages make a stream: 10 MB in all.
-const STREAMED: u64 = 10_000;
+/// How many messages make a stream: 2 MB in all.
+const STREAMED: u64 = 2_000;
 
 /// The pod it runs in: a container is called as its pod.
 #[task]
