@@ -21,7 +21,7 @@ pub(crate) struct Cluster {
 }
 
 /// The manifests that flame-k8s ships, applied as they are.
-const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../flame-k8s/manifests");
+pub(crate) const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../flame-k8s/manifests");
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster");
 
 impl Cluster {

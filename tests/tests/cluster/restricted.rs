@@ -8,12 +8,15 @@ use serde_json::{Value, json};
 
 use crate::{
     case::{Case, case},
-    cluster::Cluster,
+    cluster::{Cluster, MANIFESTS},
     parent::{self, Parent, say},
     watch::{Object, is_running},
 };
 
-pub(crate) const CASES: &[Case] = &[case!(a_runner_pod_meets_the_restricted_standard_and_has_no_token)];
+pub(crate) const CASES: &[Case] = &[
+    case!(a_runner_pod_meets_the_restricted_standard_and_has_no_token),
+    case!(the_shipped_manifests_are_taken_and_the_deployment_meets_the_restricted_standard),
+];
 
 mod a_runner_pod_meets_the_restricted_standard_and_has_no_token {
     use super::*;
@@ -40,6 +43,29 @@ mod a_runner_pod_meets_the_restricted_standard_and_has_no_token {
         let mounts = all(&pod["spec"], "/containers/*/volumeMounts/*/mountPath");
         assert!(!mounts.iter().any(|mount| mount.to_string().contains("serviceaccount")), "{mounts:?}");
         assert!(!cluster.secrets.seen().is_empty());
+    }
+}
+
+mod the_shipped_manifests_are_taken_and_the_deployment_meets_the_restricted_standard {
+    use super::*;
+
+    pub(super) async fn parent() {}
+
+    pub(super) fn test(cluster: &Cluster, _: &Case) {
+        // What is misspelt is refused by kubectl, what makes no sense by the API server.
+        let taken = ["rbac.yaml", "networkpolicy.yaml", "thumbnails.yaml"].map(|file| {
+            let path = format!("{MANIFESTS}/{file}");
+            cluster.kubectl(&[
+                "apply",
+                "--dry-run=server",
+                "--validate=true",
+                "--output=json",
+                "--filename",
+                &path,
+            ])
+        });
+        let deployment: Value = serde_json::from_str(&taken[2]).unwrap();
+        assert_eq!(violations(&deployment["spec"]["template"]["spec"]), Vec::<String>::new());
     }
 }
 
