@@ -59,7 +59,7 @@ impl Cluster {
         config.default_retry = false;
         let client = Client::try_from(config).map_err(|error| SetupError::Config(error.into()))?;
         let home = match own {
-            Some((namespace, name)) => {
+            Some((name, namespace)) => {
                 let pod = read_own_pod(&Server::new(&client, &namespace), &namespace, &name).await?;
                 Home::inside(&options, pod, effective_ids())?
             }
