@@ -89,7 +89,8 @@ mod a_pool_grows_to_twenty_pods_and_back_to_none {
             .max(MANY as u32)
             .max_concurrency(1)
             .timeout(Duration::from_secs(150))
-            .idle_shutdown_after(Duration::from_secs(1))
+            // Time for the test to see them all: the API shows late that a container runs.
+            .idle_shutdown_after(Duration::from_secs(10))
             .start()
             .unwrap();
         let children = future::join_all((0..MANY).map(|n| pool.place_child(Counter(n)))).await;
