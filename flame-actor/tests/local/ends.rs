@@ -70,7 +70,7 @@ async fn what_does_not_end_within_the_shutdown_timeout_is_lost_with_its_runner()
 
 #[actix::test]
 async fn work_that_is_handed_over_as_its_pool_stops_either_runs_to_its_end_or_not_at_all() {
-    for _ in 0..20 {
+    for _ in 0..8 {
         let pool = builder("overtaken").start().unwrap();
         soon(pool.call(nothing::task())).await.unwrap();
         let log = Log::default().start();
