@@ -120,6 +120,7 @@ extern crate self as flame_actor;
 mod arguments;
 mod attributes;
 pub mod backend;
+mod context;
 mod delivery;
 mod host;
 mod node;
@@ -130,6 +131,7 @@ pub mod runner;
 mod task;
 
 pub use attributes::{remote, task};
+pub use context::{Context, ContextError, ContextValue, InvalidTraceParent, TraceLayer, TraceParent};
 pub use flame_transport::{LinkConfig, NodeId};
 pub use node::{Parent, ParentError};
 pub use pool::{

@@ -29,6 +29,7 @@ pub(crate) use here::{enter, here};
 pub(crate) use ledger::Busy;
 
 use crate::{
+    context::Context,
     registry::Registry,
     remote::{DownReason, Peer, PeerEvents},
 };
@@ -180,7 +181,17 @@ impl Host {
                 let deadline = time.and_then(|time| Instant::now().checked_add(time));
                 let running = Running::default();
                 let busy = self.ledger.enter(Work::Task { deadline, question, running: running.clone() });
-                let job = Job { host, run, body: inner, owed, peer, deadline, running, busy };
+                let job = Job {
+                    host,
+                    run,
+                    body: inner,
+                    owed,
+                    peer,
+                    deadline,
+                    running,
+                    busy,
+                    context: Context::default(),
+                };
                 self.begin(move || job.begin());
             }
         }
@@ -216,8 +227,7 @@ impl Host {
 fn start_apart(place: PlaceFn, start: Start) {
     let own = match OwnArbiter::start() {
         Ok(own) => own,
-        // The asker is told that there is no answer.
-        Err(error) => return tracing::error!(%error, "no thread could be started for a child"),
+        Err(error) => return start.refuse(StartFailure::Unable(error.to_string())),
     };
     let (arbiter, host) = (own.handle().clone(), Arc::clone(start.host()));
     arbiter.spawn_fn(move || {

@@ -44,6 +44,8 @@ pub(crate) enum StartFailure {
     Panicked(String),
     /// The task's output cannot be encoded.
     Unencodable(String),
+    /// It is known and sound, and the runner cannot begin it: it gets no thread.
+    Unable(String),
     /// The task took longer than it may.
     TimedOut,
 }
@@ -89,6 +91,8 @@ pub(crate) struct LogLine {
     pub(crate) level: u8,
     pub(crate) target: String,
     pub(crate) message: String,
+    /// The trace that it belongs to.
+    pub(crate) traceparent: Option<String>,
     /// Events that were left out before this one.
     pub(crate) missed: u64,
 }

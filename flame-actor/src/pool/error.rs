@@ -162,6 +162,7 @@ fn words(failure: StartFailure) -> String {
         StartFailure::Undecodable(error) => format!("what was sent cannot be decoded: {error}"),
         StartFailure::Unencodable(error) => format!("the output cannot be encoded: {error}"),
         StartFailure::Panicked(message) => format!("a panic: {message}"),
+        StartFailure::Unable(error) => format!("it cannot begin it: {error}"),
         StartFailure::TimedOut => "it took too long".to_owned(),
     }
 }

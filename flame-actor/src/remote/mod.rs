@@ -33,7 +33,7 @@ pub use request::Request;
 
 pub(crate) use error::Refusal;
 pub(crate) use export::ExportedChild;
-pub(crate) use outgoing::encode_whole;
+pub(crate) use outgoing::{encode_answer, encode_whole};
 pub(crate) use peer::{ExportGuard, Peer, PeerEvents};
 pub(crate) use reference::{
     Encoded, Resolved, Sendable, answer_naming, discard, parse, placed_port, put_head,

@@ -8,6 +8,7 @@
 )]
 
 mod calls;
+mod context;
 mod health;
 mod panics;
 mod parents;
