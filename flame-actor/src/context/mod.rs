@@ -26,7 +26,7 @@ use bytes::Bytes;
 
 pub use trace::{InvalidTraceParent, TraceLayer, TraceParent};
 pub use value::{ContextError, ContextValue};
-pub(crate) use wire::take;
+pub(crate) use wire::{put, take};
 
 use value::Value;
 

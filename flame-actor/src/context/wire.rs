@@ -32,7 +32,7 @@ const MAX_NAME: usize = 64;
 pub(crate) struct BadContext;
 
 impl Context {
-    /// This context as it stands in a message; nothing at all if it is empty.
+    /// The block of this context; nothing at all if it is empty.
     pub(crate) fn encode(&self) -> Result<Bytes, EncodeError> {
         let Some(inner) = &self.inner else { return Ok(Bytes::new()) };
         let values = inner.encoded.get_or_init(|| inner.encode_values());
@@ -48,10 +48,7 @@ impl Context {
             block.extend_from_slice(&trace.to_bytes());
         }
         block.extend_from_slice(values);
-        let mut out = BytesMut::with_capacity(block.len() + 4);
-        varint::put(&mut out, block.len() as u64);
-        out.extend_from_slice(&block);
-        Ok(out.freeze())
+        Ok(block.freeze())
     }
 
     /// Reads the block of a context. No block is an empty context.
@@ -122,6 +119,12 @@ impl Inner {
     }
 }
 
+/// Writes the block of a context, which is not empty, into a message.
+pub(crate) fn put(out: &mut BytesMut, block: &[u8]) {
+    varint::put(out, block.len() as u64);
+    out.extend_from_slice(block);
+}
+
 /// Takes the block of a context off the front of a message.
 pub(crate) fn take<'a>(body: &mut &'a [u8]) -> Result<&'a [u8], BadContext> {
     take_part(body).filter(|block| (1..=MAX_LEN).contains(&block.len())).ok_or(BadContext)
@@ -156,8 +159,10 @@ mod tests {
         const NAME: &'static str = "number";
     }
 
-    fn encoded(context: &Context) -> Bytes {
-        context.encode().unwrap()
+    fn encoded(context: &Context) -> BytesMut {
+        let mut out = BytesMut::new();
+        put(&mut out, &context.encode().unwrap());
+        out
     }
 
     fn decoded(bytes: &[u8]) -> Result<Context, BadContext> {

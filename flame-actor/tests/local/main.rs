@@ -7,8 +7,10 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod blocks;
 mod calls;
 mod context;
+mod failures;
 mod health;
 mod panics;
 mod parents;
@@ -17,3 +19,4 @@ mod pressure;
 mod references;
 mod results;
 mod support;
+mod thirds;
