@@ -170,11 +170,9 @@ impl Context {
     }
 
     /// Makes this the current context of a future, whenever and wherever that is polled.
-    pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
-        async move {
-            let mut future = pin!(future);
-            poll_fn(|cx| self.enter(|| future.as_mut().poll(cx))).await
-        }
+    pub async fn scope<F: Future>(self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| self.enter(|| future.as_mut().poll(cx))).await
     }
 
     /// Makes this the current context of a function, while that runs.

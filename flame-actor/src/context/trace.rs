@@ -168,11 +168,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TraceLayer {
         let Some(span) = context.span(id) else { return };
         let mut came = Came(None);
         attributes.record(&mut came);
-        let above = || {
-            let above = span.parent()?;
-            let trace = above.extensions().get::<TraceParent>().copied();
-            trace
-        };
+        let above = || span.parent()?.extensions().get::<TraceParent>().copied();
         let trace = match came.0.or_else(above) {
             Some(above) => above.child(),
             // A piece of work that has a trace and no span.

@@ -113,6 +113,11 @@ impl Host {
         self.ledger.idle().await;
     }
 
+    /// Takes no more work, if there is none but what cannot be ended.
+    pub(crate) fn close(&self) -> bool {
+        self.ledger.close()
+    }
+
     /// How many children and tasks there still are.
     pub(crate) fn busy(&self) -> usize {
         self.ledger.load().busy
@@ -170,7 +175,9 @@ impl Host {
                     return refuse(owed, StartFailure::Unknown(format!("actor type {actor}")));
                 };
                 let stop = StopHandle::default();
-                let busy = self.ledger.enter(Work::Child(stop.clone()));
+                let Some(busy) = self.ledger.enter(Work::Child(stop.clone())) else {
+                    return refuse(owed, StartFailure::Closed);
+                };
                 let start = Start::new(host, peer, inner, owed, child, stop, busy);
                 if own_arbiter { start_apart(place, start) } else { self.begin(move || place(start)) }
             }
@@ -180,7 +187,10 @@ impl Host {
                 };
                 let deadline = time.and_then(|time| Instant::now().checked_add(time));
                 let running = Running::default();
-                let busy = self.ledger.enter(Work::Task { deadline, question, running: running.clone() });
+                let task = Work::Task { deadline, question, running: running.clone() };
+                let Some(busy) = self.ledger.enter(task) else {
+                    return refuse(owed, StartFailure::Closed);
+                };
                 let job = Job {
                     host,
                     run,

@@ -46,6 +46,8 @@ pub(crate) enum StartFailure {
     Unencodable(String),
     /// It is known and sound, and the runner cannot begin it: it gets no thread.
     Unable(String),
+    /// The runner is about to end and takes no more work. Nothing of it has begun.
+    Closed,
     /// The task took longer than it may.
     TimedOut,
 }
@@ -97,8 +99,8 @@ pub(crate) struct LogLine {
     pub(crate) missed: u64,
 }
 
-/// What a runner says when it ends its link because it was told to go and nothing is left: what it has not answered by
-/// then it has not begun.
+/// What a runner says when it ends its link because it was told to go and nothing is left. It takes no work any more
+/// then, so what it has not answered it has not begun.
 pub(crate) const FINISHED: &str = "the runner has finished";
 
 const LIMIT: usize = 64 * 1024;

@@ -163,6 +163,7 @@ fn words(failure: StartFailure) -> String {
         StartFailure::Unencodable(error) => format!("the output cannot be encoded: {error}"),
         StartFailure::Panicked(message) => format!("a panic: {message}"),
         StartFailure::Unable(error) => format!("it cannot begin it: {error}"),
+        StartFailure::Closed => "it is about to end".to_owned(),
         StartFailure::TimedOut => "it took too long".to_owned(),
     }
 }

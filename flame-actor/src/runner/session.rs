@@ -137,6 +137,10 @@ async fn until_over(
                 draining = true;
             }
             () = host.idle(), if draining => {
+                // An order may have come in this moment.
+                if !host.close() {
+                    continue;
+                }
                 link.close(if host.busy() == 0 { FINISHED } else { "the runner's work cannot be ended" });
                 return link.ended().await;
             }
