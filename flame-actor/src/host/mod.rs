@@ -14,7 +14,10 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -25,7 +28,7 @@ use tokio::sync::watch;
 
 pub(crate) use child::place;
 pub use child::{PlaceFn, Start};
-pub(crate) use here::{enter, here};
+pub(crate) use here::{enter, enter_process, here};
 pub(crate) use ledger::Busy;
 
 use crate::{
@@ -47,6 +50,7 @@ pub(crate) struct Host {
     arbiters: Arbiters,
     children: Mutex<HashMap<u64, StopHandle>>,
     ledger: Arc<Ledger>,
+    commissions: AtomicU64,
     notices: watch::Sender<Option<Notice>>,
 }
 
@@ -74,6 +78,7 @@ impl Host {
             arbiters: Arbiters::new(arbiters),
             children: Mutex::default(),
             ledger: Arc::default(),
+            commissions: AtomicU64::new(0),
             notices,
         };
         (Arc::new(host), heard)
@@ -155,7 +160,13 @@ impl Host {
         }
     }
 
-    fn parent(&self) -> Option<Arc<Peer>> {
+    /// A number for something that is asked of the parent.
+    pub(crate) fn next_commission(&self) -> u64 {
+        self.commissions.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The parent, as long as there is one.
+    pub(crate) fn parent(&self) -> Option<Arc<Peer>> {
         self.peer.get()?.upgrade()
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flame_transport::{codec, varint};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::remote::DownReason;
 
@@ -82,6 +82,16 @@ pub(crate) enum ToParent {
     Stalled,
     /// One of them is free again.
     Recovered,
+    /// The runner wants a child no more that it has commissioned; said behind the commission, on the main port.
+    LetGo {
+        /// The runner's number for it.
+        child: u64,
+    },
+    /// It gives up ownership of such a child, which lives on.
+    Detach {
+        /// The runner's number for it.
+        child: u64,
+    },
     /// What the runner logged.
     Log(Vec<LogLine>),
 }
@@ -107,21 +117,19 @@ const LIMIT: usize = 64 * 1024;
 /// Texts in notices are cut to this many bytes, so that a notice always fits into a signal.
 const MAX_TEXT: usize = 8 * 1024;
 
-/// An order with the body of what it is about.
-pub(crate) fn join(order: &Order, body: &[u8]) -> Bytes {
+/// An order with the body of what it is about; `None` if a text in it is beyond all measure.
+pub(crate) fn join<T: Serialize>(order: &T, body: &[u8]) -> Option<Bytes> {
     let mut head = BytesMut::with_capacity(64);
-    // An order has no text or number that could make it long.
-    let encoded = codec::encode(order, &mut head, LIMIT);
-    debug_assert!(encoded.is_ok());
+    codec::encode(order, &mut head, LIMIT).ok()?;
     let mut out = BytesMut::with_capacity(head.len() + body.len() + 4);
     varint::put(&mut out, head.len() as u64);
     out.extend_from_slice(&head);
     out.extend_from_slice(body);
-    out.freeze()
+    Some(out.freeze())
 }
 
 /// The two parts again.
-pub(crate) fn split(bytes: &Bytes) -> Option<(Order, Bytes)> {
+pub(crate) fn split<T: DeserializeOwned>(bytes: &Bytes) -> Option<(T, Bytes)> {
     let mut rest = &bytes[..];
     let length = usize::try_from(varint::take(&mut rest)?).ok()?;
     let order = codec::decode(rest.get(..length)?).ok()?;

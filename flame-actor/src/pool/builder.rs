@@ -7,6 +7,7 @@ use flame_transport::{InvalidConfig, LinkConfig};
 use super::{
     Handle, Pool,
     core::Core,
+    nested::{self, Site},
     policy::{Growth, Placement},
     settings::{IdleShutdown, InvalidSettings, PoolOptions},
     supervisor::Supervisor,
@@ -166,7 +167,9 @@ impl PoolBuilder {
         let parent = self.parent.map_or_else(Parent::shared, Ok)?.into_node();
         let core = Core::new(settings, self.backend, parent, self.link, self.resources)?;
         Supervisor::start_for(&core);
-        Ok(Pool { handle: Arc::new(Handle { core }) })
+        let handle = Arc::new(Handle { site: Site::Here(core) });
+        nested::enter(&handle);
+        Ok(Pool { handle })
     }
 
     fn with(mut self, set: impl FnOnce(PoolOptions) -> PoolOptions) -> Self {

@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -47,6 +47,7 @@ pub(super) struct Core {
     supervisor: OnceLock<Recipient<Errands>>,
     next_request: AtomicU64,
     next_child: AtomicU64,
+    closing: AtomicBool,
     stopped: watch::Sender<bool>,
 }
 
@@ -103,6 +104,7 @@ impl Core {
             supervisor: OnceLock::new(),
             next_request: AtomicU64::new(1),
             next_child: AtomicU64::new(1),
+            closing: AtomicBool::new(false),
             stopped: watch::Sender::new(false),
         });
         Ok(core)
@@ -122,7 +124,13 @@ impl Core {
         self.state().machine.inspect(Instant::now())
     }
 
+    /// Whether it takes new work.
+    pub(super) fn is_open(&self) -> bool {
+        !self.closing.load(Ordering::Acquire)
+    }
+
     pub(super) fn shut_down(self: &Arc<Self>) {
+        self.closing.store(true, Ordering::Release);
         self.feed(Event::Shutdown);
     }
 
@@ -142,6 +150,7 @@ impl Core {
             deadline: term.deadline(),
             affinity: wish.affinity.clone(),
             class: class.number,
+            origin: wish.origin,
             ..Request::new(RequestId(self.next_request.fetch_add(1, Ordering::Relaxed)))
         }
     }

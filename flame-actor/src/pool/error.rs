@@ -2,7 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use flame_transport::NodeId;
+use bytes::{Bytes, BytesMut};
+use flame_transport::{NodeId, codec};
+use serde::{Deserialize, Serialize};
 
 use super::{
     machine::{Failure, WaitPhase},
@@ -11,7 +13,7 @@ use super::{
 use crate::{backend::ExitReason, host::protocol::StartFailure, remote::SendError};
 
 /// How far a call or a child had come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum WorkPhase {
     /// It was not even queued: what was to be sent cannot be.
@@ -48,7 +50,7 @@ impl From<WaitPhase> for WorkPhase {
 }
 
 /// A runner went while it had work.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunnerLoss {
     /// Which runner.
@@ -93,7 +95,7 @@ impl RunnerLoss {
 /// }
 /// # assert!(is_safe_to_repeat(&CallError::NotRegistered));
 /// ```
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// The call's time is over. If a runner had the task, it is cancelled at its next await.
@@ -159,7 +161,7 @@ pub struct PlaceError<A> {
 }
 
 /// Why an actor was not placed.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceFailure {
     /// It got no slot: the queue is full, boots fail, or the pool is stopping.
@@ -209,7 +211,7 @@ pub enum PlaceFailure {
     )]
     NotRegistered {
         /// The type's name.
-        actor: &'static str,
+        actor: String,
     },
 }
 
@@ -338,11 +340,21 @@ impl PlaceFailure {
     }
 }
 
+/// An error for another node; empty, which is none, if its words are beyond all measure.
+pub(super) fn encode_error<E: Serialize>(error: &E) -> Bytes {
+    const LIMIT: usize = 64 * 1024;
+    let mut out = BytesMut::new();
+    match codec::encode(error, &mut out, LIMIT) {
+        Ok(()) => out.freeze(),
+        Err(_) => Bytes::new(),
+    }
+}
+
 fn phase_of(failure: &Failure) -> WorkPhase {
     match failure {
         Failure::Timeout { phase, .. } => (*phase).into(),
         Failure::BootFailed { .. } => WorkPhase::Booting,
-        Failure::QueueFull { .. } | Failure::PoolClosed => WorkPhase::Queued,
+        Failure::QueueFull { .. } | Failure::PoolClosed | Failure::NoSuchPool { .. } => WorkPhase::Queued,
     }
 }
 

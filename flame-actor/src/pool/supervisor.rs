@@ -7,12 +7,14 @@ use std::{
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
+use bytes::Bytes;
 use flame_transport::{Inbox, Joined, LinkLost, codec};
 
 use super::{
     core::Core,
     errands::{Errand, Errands},
     machine::{BootFailure, Event, RunnerSeq},
+    nested::Commissions,
 };
 use crate::{
     backend::{Boot, BootError, ExitReason, Instance, Resources, Ticket},
@@ -176,25 +178,34 @@ async fn create(
 fn on_join(core: &Weak<Core>, runner: RunnerSeq, joined: Joined) {
     let Some(pool) = core.upgrade() else { return };
     let threads = &pool.parent.threads;
-    let events = Arc::new(RunnerEvents { core: Weak::clone(core), runner });
-    let (peer, inbox) = Peer::start(joined, threads.control().clone(), threads.network(), events);
-    peer.spawn(listen(inbox, peer.node().name().to_owned(), pool.name().to_owned()));
+    let commissions = Commissions::of(Weak::clone(core), runner);
+    let events = RunnerEvents { core: Weak::clone(core), runner, commissions: Arc::clone(&commissions) };
+    let (peer, inbox) = Peer::start(joined, threads.control().clone(), threads.network(), Arc::new(events));
+    peer.spawn(listen(inbox, Arc::clone(&peer), pool.name().to_owned(), commissions));
     pool.runners(|runners| runners.joined(runner, &peer));
     aboard(&pool, runner);
 }
 
-/// Takes what a runner says on the main port: its log.
-async fn listen(mut inbox: Inbox, runner: String, pool: String) {
+/// Takes what a runner says on the main port: its log, and what it wants of the parent's pools.
+async fn listen(mut inbox: Inbox, peer: Arc<Peer>, pool: String, commissions: Arc<Commissions>) {
+    let Some(link) = peer.link() else { return };
+    let (answers, runner) = (link.answers(), peer.node().name());
     loop {
-        let notice = std::future::poll_fn(|cx| {
-            inbox.poll_next(cx).map(|message| message.map(|message| codec::decode::<ToParent>(message.body)))
+        let message = std::future::poll_fn(|cx| {
+            inbox.poll_next(cx).map(|message| {
+                message.map(|message| (Bytes::copy_from_slice(message.body), message.question))
+            })
         });
-        match notice.await {
-            Some(Ok(ToParent::Log(lines))) => logs::relay(lines, &runner, &pool),
-            Some(_) => {
-                tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood")
-            }
-            None => return,
+        let Some((body, question)) = message.await else { return };
+        if let Some(question) = question {
+            commissions.take(&body, answers.owe(question), &peer);
+            continue;
+        }
+        match codec::decode(&body) {
+            Ok(ToParent::Log(lines)) => logs::relay(lines, runner, &pool),
+            Ok(ToParent::LetGo { child }) => commissions.let_go(child),
+            Ok(ToParent::Detach { child }) => commissions.detach(child),
+            _ => tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood"),
         }
     }
 }
@@ -247,6 +258,7 @@ fn aboard(core: &Arc<Core>, runner: RunnerSeq) {
 struct RunnerEvents {
     core: Weak<Core>,
     runner: RunnerSeq,
+    commissions: Arc<Commissions>,
 }
 
 impl PeerEvents for RunnerEvents {
@@ -262,7 +274,8 @@ impl PeerEvents for RunnerEvents {
             Ok(ToParent::Overdue) => core.feed(Event::Condemn(self.runner)),
             Ok(ToParent::Stalled) => core.feed(Event::Stalled(self.runner)),
             Ok(ToParent::Recovered) => core.feed(Event::Recovered(self.runner)),
-            Ok(ToParent::Log(_)) => {}
+            // Said on the main port, behind what they are about.
+            Ok(ToParent::Log(_) | ToParent::LetGo { .. } | ToParent::Detach { .. }) => {}
             Err(error) => {
                 tracing::warn!(target: "flame::pool", %error, "a notice of a runner cannot be decoded")
             }
@@ -276,6 +289,7 @@ impl PeerEvents for RunnerEvents {
         // First the loss: the slots that come back must not be given to anyone.
         core.feed(Event::Lost(self.runner));
         drop(seats);
+        self.commissions.lost();
     }
 }
 

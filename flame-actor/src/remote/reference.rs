@@ -212,11 +212,17 @@ fn parse_head(mut body: &[u8]) -> Result<Head<'_>, BadBody> {
 }
 
 /// The port in an answer that is nothing but one reference to an actor of the sender's.
-pub(crate) fn placed_port(mut body: &[u8]) -> Option<u32> {
+pub(crate) fn placed_port(body: &[u8]) -> Option<u32> {
+    Some(placed(body)?.0)
+}
+
+/// The same, with what comes behind the reference.
+pub(crate) fn placed(mut body: &[u8]) -> Option<(u32, &[u8])> {
     let (head, count, hold) = (varint::take(&mut body)?, varint::take(&mut body)?, varint::take(&mut body)?);
     let (&side, mut rest) = body.split_first()?;
-    let port = varint::take(&mut rest)?;
-    if (head, count, hold, side) == (1, 1, 0, OF_SENDER) { u32::try_from(port).ok() } else { None }
+    let (port, _method) = (varint::take(&mut rest)?, varint::take(&mut rest)?);
+    let expected = (head, count, hold, side) == (1, 1, 0, OF_SENDER);
+    if expected { Some((u32::try_from(port).ok()?, rest)) } else { None }
 }
 
 /// Lets go of the references in a body that nobody takes.

@@ -18,7 +18,7 @@ use crate::{
     backend::Ticket,
     delivery::panics,
     host::{
-        Host, Notice, enter,
+        Host, Notice, enter, enter_process,
         protocol::{FINISHED, ToParent},
     },
     node::{Threads, this_build},
@@ -83,6 +83,9 @@ pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> 
         () = &mut told_to_go => return Ok(Ended { terminated: false, left_behind: 0 }),
     };
     let (host, notices) = Host::new(node.clone(), threads.arbiters().to_vec());
+    if is_process {
+        enter_process(Arc::clone(&host));
+    }
     for arbiter in threads.arbiters().iter().chain([threads.control()]) {
         let host = Arc::clone(&host);
         arbiter.spawn_fn(move || enter(host));

@@ -12,6 +12,7 @@ mod calls;
 mod context;
 mod failures;
 mod health;
+mod nested;
 mod options;
 mod panics;
 mod parents;
