@@ -165,7 +165,7 @@ impl Host {
         self.commissions.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The parent, as long as there is one.
+    /// The parent; `None` before it is there, and once it is lost.
     pub(crate) fn parent(&self) -> Option<Arc<Peer>> {
         self.peer.get()?.upgrade()
     }

@@ -117,11 +117,17 @@ const LIMIT: usize = 64 * 1024;
 /// Texts in notices are cut to this many bytes, so that a notice always fits into a signal.
 const MAX_TEXT: usize = 8 * 1024;
 
-/// An order with the body of what it is about; `None` if a text in it is beyond all measure.
-pub(crate) fn join<T: Serialize>(order: &T, body: &[u8]) -> Option<Bytes> {
+/// The first byte of an ask of the parent's main port: about the names of its cluster, see `node::names`.
+pub(crate) const ABOUT_NAMES: u8 = 0;
+/// The same of one about its pools, see `pool::nested`.
+pub(crate) const COMMISSION: u8 = 1;
+
+/// An order with the body of what it is about, behind its kind where there are several; `None` if a text in it is beyond all measure.
+pub(crate) fn join<T: Serialize>(kind: &[u8], order: &T, body: &[u8]) -> Option<Bytes> {
     let mut head = BytesMut::with_capacity(64);
     codec::encode(order, &mut head, LIMIT).ok()?;
-    let mut out = BytesMut::with_capacity(head.len() + body.len() + 4);
+    let mut out = BytesMut::with_capacity(kind.len() + head.len() + body.len() + 4);
+    out.extend_from_slice(kind);
     varint::put(&mut out, head.len() as u64);
     out.extend_from_slice(&head);
     out.extend_from_slice(body);

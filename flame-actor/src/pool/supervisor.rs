@@ -8,7 +8,7 @@ use std::{
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use bytes::Bytes;
-use flame_transport::{Inbox, Joined, LinkLost, codec};
+use flame_transport::{Inbox, Joined, LinkLost, Owed, codec};
 
 use super::{
     core::Core,
@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     backend::{Boot, BootError, ExitReason, Instance, Resources, Ticket},
-    host::protocol::{ToParent, ToRunner},
+    host::protocol::{ABOUT_NAMES, COMMISSION, ToParent, ToRunner},
+    node::names::Names,
     remote::{Peer, PeerEvents},
     runner::logs,
 };
@@ -181,32 +182,58 @@ fn on_join(core: &Weak<Core>, runner: RunnerSeq, joined: Joined) {
     let commissions = Commissions::of(Weak::clone(core), runner);
     let events = RunnerEvents { core: Weak::clone(core), runner, commissions: Arc::clone(&commissions) };
     let (peer, inbox) = Peer::start(joined, threads.control().clone(), threads.network(), Arc::new(events));
-    peer.spawn(listen(inbox, Arc::clone(&peer), pool.name().to_owned(), commissions));
+    let (names, pool_name) = (Arc::clone(&pool.parent.names), pool.name().to_owned());
+    peer.spawn(Ear { peer: Arc::clone(&peer), names, commissions, pool: pool_name }.listen(inbox));
     pool.runners(|runners| runners.joined(runner, &peer));
     aboard(&pool, runner);
 }
 
-/// Takes what a runner says on the main port: its log, and what it wants of the parent's pools.
-async fn listen(mut inbox: Inbox, peer: Arc<Peer>, pool: String, commissions: Arc<Commissions>) {
-    let Some(link) = peer.link() else { return };
-    let (answers, runner) = (link.answers(), peer.node().name());
-    loop {
-        let message = std::future::poll_fn(|cx| {
-            inbox.poll_next(cx).map(|message| {
-                message.map(|message| (Bytes::copy_from_slice(message.body), message.question))
-            })
-        });
-        let Some((body, question)) = message.await else { return };
-        if let Some(question) = question {
-            commissions.take(&body, answers.owe(question), &peer);
-            continue;
+/// Takes what a runner says on the main port.
+struct Ear {
+    peer: Arc<Peer>,
+    names: Arc<Names>,
+    commissions: Arc<Commissions>,
+    pool: String,
+}
+
+impl Ear {
+    async fn listen(self, mut inbox: Inbox) {
+        let Some(link) = self.peer.link() else { return };
+        let answers = link.answers();
+        loop {
+            let message = std::future::poll_fn(|cx| {
+                inbox.poll_next(cx).map(|message| {
+                    message.map(|message| (Bytes::copy_from_slice(message.body), message.question))
+                })
+            });
+            match message.await {
+                Some((body, Some(question))) => self.answer(&body, answers.owe(question)),
+                Some((body, None)) => self.hear(&body),
+                None => return,
+            }
         }
-        match codec::decode(&body) {
-            Ok(ToParent::Log(lines)) => logs::relay(lines, runner, &pool),
-            Ok(ToParent::LetGo { child }) => commissions.let_go(child),
-            Ok(ToParent::Detach { child }) => commissions.detach(child),
-            _ => tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood"),
+    }
+
+    fn answer(&self, body: &Bytes, owed: Owed) {
+        match body.split_first() {
+            Some((&ABOUT_NAMES, wish)) => self.names.answer_from_afar(wish, owed, &self.peer),
+            Some((&COMMISSION, rest)) => self.commissions.take(&body.slice_ref(rest), owed, &self.peer),
+            _ => self.wonder(),
         }
+    }
+
+    fn hear(&self, body: &[u8]) {
+        match codec::decode(body) {
+            Ok(ToParent::Log(lines)) => logs::relay(lines, self.peer.node().name(), &self.pool),
+            Ok(ToParent::LetGo { child }) => self.commissions.let_go(child),
+            Ok(ToParent::Detach { child }) => self.commissions.detach(child),
+            _ => self.wonder(),
+        }
+    }
+
+    fn wonder(&self) {
+        let runner = self.peer.node().name();
+        tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood");
     }
 }
 

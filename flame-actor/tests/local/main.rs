@@ -9,9 +9,11 @@
 
 mod blocks;
 mod calls;
+mod chat_room;
 mod context;
 mod failures;
 mod health;
+mod names;
 mod nested;
 mod options;
 mod panics;
