@@ -39,7 +39,7 @@ async fn descend(pool: String, depth: u32) -> Result<Vec<String>, String> {
 /// Calls a pool, and gives back the error.
 #[task]
 async fn failing(pool: String, how: String) -> Result<String, CallError> {
-    Pool::named(&pool).unwrap().call(fail::task(how)).timeout(Duration::from_millis(500)).await
+    Pool::named(&pool).unwrap().call(fail::task(how)).timeout(Duration::from_secs(3)).await
 }
 
 #[task]
