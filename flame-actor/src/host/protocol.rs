@@ -1,6 +1,6 @@
 //! What parent and runner say to each other, beside the messages of actors.
 //!
-//! An order is an ask of the runner's main port: `length:varint order body`, the body being that of a message (see
+//! An order is an ask of the runner's main port: `1:u8 length:varint order body`, the body being that of a message (see
 //! `remote::reference`) which holds the actor's value or the task's arguments. Notices are signals, which overtake
 //! everything.
 
@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use flame_transport::{codec, varint};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::remote::DownReason;
+use crate::remote::{DownReason, LED};
 
 /// What a parent wants of a runner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,17 +117,12 @@ const LIMIT: usize = 64 * 1024;
 /// Texts in notices are cut to this many bytes, so that a notice always fits into a signal.
 const MAX_TEXT: usize = 8 * 1024;
 
-/// The first byte of an ask of the parent's main port: about the names of its cluster, see `node::names`.
-pub(crate) const ABOUT_NAMES: u8 = 0;
-/// The same of one about its pools, see `pool::nested`.
-pub(crate) const COMMISSION: u8 = 1;
-
-/// An order with the body of what it is about, behind its kind where there are several; `None` if a text in it is beyond all measure.
-pub(crate) fn join<T: Serialize>(kind: &[u8], order: &T, body: &[u8]) -> Option<Bytes> {
+/// An order with the body of what it is about; `None` if a text in it is beyond all measure.
+pub(crate) fn join<T: Serialize>(order: &T, body: &[u8]) -> Option<Bytes> {
     let mut head = BytesMut::with_capacity(64);
     codec::encode(order, &mut head, LIMIT).ok()?;
-    let mut out = BytesMut::with_capacity(kind.len() + head.len() + body.len() + 4);
-    out.extend_from_slice(kind);
+    let mut out = BytesMut::with_capacity(head.len() + body.len() + 5);
+    out.extend_from_slice(&[LED]);
     varint::put(&mut out, head.len() as u64);
     out.extend_from_slice(&head);
     out.extend_from_slice(body);
@@ -136,7 +131,7 @@ pub(crate) fn join<T: Serialize>(kind: &[u8], order: &T, body: &[u8]) -> Option<
 
 /// The two parts again.
 pub(crate) fn split<T: DeserializeOwned>(bytes: &Bytes) -> Option<(T, Bytes)> {
-    let mut rest = &bytes[..];
+    let (&LED, mut rest) = bytes.split_first()? else { return None };
     let length = usize::try_from(varint::take(&mut rest)?).ok()?;
     let order = codec::decode(rest.get(..length)?).ok()?;
     Some((order, bytes.slice_ref(rest.get(length..)?)))

@@ -12,11 +12,10 @@ use flame_transport::{Body, MAIN_PORT};
 pub use error::NameError;
 
 use crate::{
-    Parent,
-    host::{self, protocol::ABOUT_NAMES},
+    Parent, host,
     node::names::{Answer, Names, Refusal, Wish},
     registry::Registry,
-    remote::{Peer, RemoteAddr, SendError, decode_answer, encode_whole},
+    remote::{PLAIN, Peer, RemoteAddr, SendError, decode_answer, encode_whole},
     runner::guard,
 };
 
@@ -205,7 +204,7 @@ async fn ask_parent(parent: &Arc<Peer>, wish: &Wish) -> Result<Result<Answer, Re
     let link = parent.link().ok_or(SendError::NoReply)?;
     let sendable = encode_whole(wish, parent.max_message())?;
     let sendable = sendable.for_link(parent).map_err(|_| SendError::Unreachable)?;
-    let body = [&[ABOUT_NAMES], &sendable.body[..]].concat();
+    let body = [&[PLAIN], &sendable.body[..]].concat();
     let asked = link.lane(MAIN_PORT).ask(Body::Own(body.into()));
     let asked = asked.map_err(|error| SendError::from_send(error, parent.node()))?;
     sendable.sent();

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::{
-    host::protocol::{COMMISSION, join},
+    host::protocol::join,
     remote::{Encoded, Peer, SendError, Sendable, discard},
 };
 
@@ -24,27 +24,9 @@ pub(super) struct Ready {
 
 impl Ready {
     pub(super) fn new<T: Serialize>(order: &T, work: &Encoded, peer: &Arc<Peer>) -> Result<Self, SendError> {
-        Self::behind(&[], order, work, peer)
-    }
-
-    /// One for the parent.
-    pub(super) fn commission<T: Serialize>(
-        commission: &T,
-        work: &Encoded,
-        parent: &Arc<Peer>,
-    ) -> Result<Self, SendError> {
-        Self::behind(&[COMMISSION], commission, work, parent)
-    }
-
-    fn behind<T: Serialize>(
-        kind: &[u8],
-        order: &T,
-        work: &Encoded,
-        peer: &Arc<Peer>,
-    ) -> Result<Self, SendError> {
         let sendable = work.for_link(peer).map_err(|_| SendError::Unreachable)?;
         let too_long = SendError::TooLong { len: work.len(), max: peer.max_message() };
-        Ok(Self { body: join(kind, order, &sendable.body).ok_or(too_long)?, sendable })
+        Ok(Self { body: join(order, &sendable.body).ok_or(too_long)?, sendable })
     }
 }
 

@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{
     backend::{Boot, BootError, ExitReason, Instance, Resources, Ticket},
-    host::protocol::{ABOUT_NAMES, COMMISSION, ToParent, ToRunner},
+    host::protocol::{ToParent, ToRunner},
     node::names::Names,
-    remote::{Peer, PeerEvents},
+    remote::{LED, PLAIN, Peer, PeerEvents},
     runner::logs,
 };
 
@@ -216,8 +216,8 @@ impl Ear {
 
     fn answer(&self, body: &Bytes, owed: Owed) {
         match body.split_first() {
-            Some((&ABOUT_NAMES, wish)) => self.names.answer_from_afar(wish, owed, &self.peer),
-            Some((&COMMISSION, rest)) => self.commissions.take(&body.slice_ref(rest), owed, &self.peer),
+            Some((&PLAIN, wish)) => self.names.answer_from_afar(wish, owed, &self.peer),
+            Some((&LED, _)) => self.commissions.take(body, owed, &self.peer),
             _ => self.wonder(),
         }
     }

@@ -289,7 +289,8 @@ impl Service for Upcalls {
     fn dead_letter(&self, port: u32, body: Bytes) {
         let Some(peer) = self.0.upgrade() else { return };
         tracing::debug!(target: "flame::dead_letter", peer = %peer.node, port, bytes = body.len(), "a message came for an actor that has gone");
-        reference::discard(&body, &peer);
+        let body = if port == MAIN_PORT { reference::body_of_ask(&body) } else { &body[..] };
+        reference::discard(body, &peer);
     }
 
     fn unclaimed(&self, body: Bytes) {
@@ -304,7 +305,9 @@ impl Service for Upcalls {
             tracing::debug!(target: "flame::dead_letter", peer = %peer.node, bytes = body.len(), "a message was not sent: its actor or its node has gone");
         }
         match port {
-            MAIN_PORT => reference::retract(reference::behind_order(&body), &peer),
+            // Notices hold no references.
+            MAIN_PORT if is_tell => {}
+            MAIN_PORT => reference::retract(reference::body_of_ask(&body), &peer),
             _ => reference::retract(&body, &peer),
         }
     }

@@ -239,17 +239,29 @@ pub(crate) fn discard(body: &[u8], peer: &Arc<Peer>) {
     drop(parse(body, peer));
 }
 
-/// The body behind an order, `length:varint order body`: what goes to a main port is led by one.
-pub(super) fn behind_order(mut body: &[u8]) -> &[u8] {
-    let length = varint::take(&mut body).and_then(|length| usize::try_from(length).ok());
-    length.and_then(|length| body.get(length..)).unwrap_or_default()
+/// What an ask of a main port begins with: a body follows at once.
+pub(crate) const PLAIN: u8 = 0;
+/// The same: `length:varint` and something of that length come before the body, an order for example.
+pub(crate) const LED: u8 = 1;
+
+/// The body in an ask of a main port; empty if that is none.
+pub(super) fn body_of_ask(ask: &[u8]) -> &[u8] {
+    match ask.split_first() {
+        Some((&PLAIN, body)) => body,
+        Some((&LED, mut rest)) => {
+            let length = varint::take(&mut rest).and_then(|length| usize::try_from(length).ok());
+            length.and_then(|length| rest.get(length..)).unwrap_or_default()
+        }
+        _ => &[],
+    }
 }
 
 /// Takes back the references in a body of this node's that was never sent.
-pub(super) fn retract(mut body: &[u8], peer: &Peer) {
+pub(super) fn retract(body: &[u8], peer: &Peer) {
     // Written by this node, so it is whole.
     let retracted = (|| {
-        if varint::take(&mut body)? % 2 == 0 {
+        let Head { has_table, rest: mut body, .. } = parse_head(body).ok()?;
+        if !has_table {
             return Some(());
         }
         let (count, hold) = (varint::take(&mut body)?, varint::take(&mut body)?);

@@ -113,7 +113,7 @@ impl Away {
     async fn ask(&self, work: Nested, wish: &Wish, body: &Encoded) -> Result<(Bytes, Arc<Peer>), Unanswered> {
         let parent = self.host.parent().ok_or(Unanswered::NoParent)?;
         let commission = Commission::new(&self.name, work, wish);
-        let order = orders::Ready::commission(&commission, body, &parent).map_err(Unanswered::Unsent)?;
+        let order = orders::Ready::new(&commission, body, &parent).map_err(Unanswered::Unsent)?;
         let asked = match orders::send(&parent, order, ()).map_err(Unanswered::Unsent)? {
             Sent::Asked(asked) => asked,
             Sent::Unsent(()) => return Err(Unanswered::NoParent),
