@@ -38,7 +38,7 @@ use value::Value;
 /// - in the body of a `handle` of a placed actor, and in the `ResponseFuture` or `ResponseActFuture` that it returns,
 /// - in `started` of a placed actor, and while its value is decoded.
 ///
-/// Elsewhere, in a future that is spawned for example, it is carried on with [`scope`](Context::scope). A message to an actor
+/// Elsewhere, in an `AtomicResponse` or in a future that is spawned for example, it is carried on with [`scope`](Context::scope). A message to an actor
 /// that was not placed, of which only an `Addr` or a `Recipient` was sent, goes through actix's own mailbox, where it
 /// loses its context.
 ///

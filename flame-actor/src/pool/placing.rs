@@ -310,6 +310,10 @@ impl Way<'_> {
                     .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
                 Err(PlaceFailure::from_start(failure, node))
             }
+            Some(Err(AskError::Dropped)) => {
+                let message = "it was given up without an answer".to_owned();
+                Err(PlaceFailure::Panicked { runner: node, message })
+            }
             Some(Err(lost)) => {
                 let loss = self.core.loss_of(&boarding, lost.to_string(), term).await;
                 Err(PlaceFailure::RunnerLost(loss))

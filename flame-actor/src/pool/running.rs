@@ -121,6 +121,11 @@ async fn hand_over(core: &Arc<Core>, call: &Call, term: Term, mut seat: Seat) ->
                     .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
                 Err(CallError::from_start(failure, runner, term))
             }
+            // The runner lives, and what ran there has ended without a word.
+            Some(Err(AskError::Dropped)) => {
+                let message = "it was given up without an answer".to_owned();
+                Err(CallError::Panicked { runner, message })
+            }
             Some(Err(lost)) => Ok(Outcome::Lost(core.loss_of(&boarding, lost.to_string(), term).await)),
         };
     }

@@ -18,12 +18,12 @@ tests![
 async fn runners_call_their_own_pool_and_another_and_a_pool_of_one_slot_runs_it_in_place() {
     let (one, _two) =
         (builder("nested-one").max_concurrency(1).start().unwrap(), builder("nested-two").start().unwrap());
+    let here = one.call(process_id::task()).await.unwrap();
+    assert_ne!(here, std::process::id());
     let own = one.call(processes_below::task("nested-one".into(), 3)).await.unwrap();
-    assert_eq!(own.len(), 4);
-    assert!(own.iter().all(|pid| *pid == own[0] && *pid != std::process::id()), "{own:?}");
+    assert_eq!(own, [here; 4]);
     let other = one.call(processes_below::task("nested-two".into(), 1)).await.unwrap();
-    assert_eq!(other[0], own[0]);
-    assert_ne!(other[1], own[0]);
+    assert!(matches!(other.as_slice(), [first, second] if *first == here && *second != here), "{other:?}");
 }
 
 async fn a_thread_that_the_app_starts_on_a_runner_calls_the_parents_pools_too() {

@@ -43,6 +43,18 @@ enum Stage {
     Started(Ownership),
 }
 
+/// A child that a runner wants placed.
+struct Birth {
+    core: Arc<Core>,
+    /// The number of its type.
+    actor: u32,
+    value: Encoded,
+    own_arbiter: bool,
+    wish: Wish,
+    /// The runner's number for it.
+    child: u64,
+}
+
 impl Commissions {
     pub(in crate::pool) fn of(core: Weak<Core>, runner: RunnerSeq) -> Arc<Self> {
         Arc::new(Self { core, runner, children: Mutex::default() })
@@ -82,16 +94,8 @@ impl Commissions {
             }
             Nested::Place { actor, child, own_arbiter } => {
                 self.children().insert(child, Stage::Starting { detached: false });
-                let work = Arc::clone(self).place(
-                    core,
-                    (actor, body),
-                    own_arbiter,
-                    wish,
-                    child,
-                    owed,
-                    Arc::clone(from),
-                );
-                from.spawn(work);
+                let birth = Birth { core, actor, value: body, own_arbiter, wish, child };
+                from.spawn(Arc::clone(self).place(birth, owed, Arc::clone(from)));
             }
         }
     }
@@ -122,17 +126,8 @@ impl Commissions {
         drop(children);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one commission")]
-    async fn place(
-        self: Arc<Self>,
-        core: Arc<Core>,
-        (actor, value): (u32, Encoded),
-        own_arbiter: bool,
-        wish: Wish,
-        child: u64,
-        owed: Owed,
-        from: Arc<Peer>,
-    ) {
+    async fn place(self: Arc<Self>, birth: Birth, owed: Owed, from: Arc<Peer>) {
+        let Birth { core, actor, value, own_arbiter, wish, child } = birth;
         let remote = Remote::unconnected();
         let way = Way { core: &core, remote: &remote, own_arbiter, wish: &wish };
         let outcome = tokio::select! {
