@@ -7,6 +7,7 @@ use flame_transport::{NodeId, codec};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    boot_report::BootReport,
     machine::{Failure, WaitPhase},
     wish::Term,
 };
@@ -262,6 +263,15 @@ impl CallError {
         matches!(self, Self::RunnerLost(loss) if loss.out_of_memory())
     }
 
+    /// How far the latest boot came, if boots that fail are the reason.
+    #[must_use]
+    pub fn boot_report(&self) -> Option<&BootReport> {
+        match self {
+            Self::NotPlaced(failure) => boot_report(failure),
+            _ => None,
+        }
+    }
+
     pub(super) fn from_start(failure: StartFailure, runner: NodeId, term: Term) -> Self {
         match failure {
             StartFailure::Panicked(message) => Self::Panicked { runner, message },
@@ -321,6 +331,15 @@ impl PlaceFailure {
         matches!(self, Self::RunnerLost(loss) if loss.out_of_memory())
     }
 
+    /// How far the latest boot came, if boots that fail are the reason.
+    #[must_use]
+    pub fn boot_report(&self) -> Option<&BootReport> {
+        match self {
+            Self::NotPlaced(failure) => boot_report(failure),
+            _ => None,
+        }
+    }
+
     pub(super) fn from_start(failure: StartFailure, runner: NodeId) -> Self {
         match failure {
             StartFailure::Panicked(message) => Self::Panicked { runner, message },
@@ -347,6 +366,13 @@ pub(super) fn encode_error<E: Serialize>(error: &E) -> Bytes {
     match codec::encode(error, &mut out, LIMIT) {
         Ok(()) => out.freeze(),
         Err(_) => Bytes::new(),
+    }
+}
+
+fn boot_report(failure: &Failure) -> Option<&BootReport> {
+    match failure {
+        Failure::BootFailed { error } | Failure::Timeout { cause: Some(error), .. } => BootReport::of(error),
+        _ => None,
     }
 }
 

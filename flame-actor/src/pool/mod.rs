@@ -8,17 +8,23 @@
 //! | `wish`, `classes` | what can be said about one call or child |
 //! | [`machine`] | what the pool decides, as a pure state machine |
 //! | `core`, `runners` | the shell that feeds the machine and hands out slots |
-//! | `supervisor`, `errands` | the actor that boots runners and ends them |
+//! | `supervisor`, `errands`, `idle_check`, `hooks`, `sigterm` | the actor that boots runners and ends them, and tells of it |
+//! | `cap` | a cap that pools share |
+//! | `boot_report`, `error` | what went wrong |
 //! | `orders` | what is asked of a runner |
 //! | `nested` | pools as their own runners see them |
 
+mod boot_report;
 mod builder;
 mod calling;
+mod cap;
 mod child;
 mod classes;
 mod core;
 mod errands;
 mod error;
+mod hooks;
+mod idle_check;
 pub mod machine;
 mod nested;
 mod orders;
@@ -27,6 +33,7 @@ pub mod policy;
 mod runners;
 mod running;
 pub mod settings;
+mod sigterm;
 mod supervisor;
 mod wish;
 
@@ -35,15 +42,29 @@ use std::sync::Arc;
 use actix::{Actor, Context};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use boot_report::{BootCause, BootPhase, BootReport};
 pub use builder::{PoolBuilder, PoolError};
 pub use calling::Calling;
+pub use cap::SharedCap;
 pub use child::Child;
 pub use error::{CallError, PlaceError, PlaceFailure, RunnerLoss, WorkPhase};
 pub use nested::UnknownPool;
 pub use placing::Placing;
 
-use self::{core::Core, nested::Site};
-use crate::task::Task;
+use self::{
+    builder::cap_problems,
+    core::Core,
+    machine::{Event, PoolEvent},
+    nested::Site,
+    settings::{InvalidSettings, Limits},
+};
+use crate::{
+    outlet::{Outlet, Subscription},
+    task::Task,
+};
+
+/// A stream of what happens in a pool, bounded, with a count of what was missed.
+pub type PoolEvents = Subscription<PoolEvent>;
 
 /// A pool of runners: the handle through which an app places work.
 ///
@@ -117,8 +138,9 @@ impl Pool {
     /// there are several; the handle counts as any other, so the pool is not drained before it is dropped.
     ///
     /// On a runner the handle goes through the parent, where the name is looked up with each call, among the pools of the
-    /// parent that the runner belongs to. It owns nothing of the pool: [`stop`](Pool::stop) does nothing, and
-    /// [`inspect`](Pool::inspect) knows nothing.
+    /// parent that the runner belongs to. It owns nothing of the pool: [`stop`](Pool::stop),
+    /// [`stopped`](Pool::stopped) and [`resize`](Pool::resize) do nothing but warn, [`inspect`](Pool::inspect) knows nothing, and
+    /// [`subscribe`](Pool::subscribe) has ended.
     ///
     /// - A call to a runner's own pool runs on that runner, in its caller's slot, if no slot is free: a pool of one slot does
     ///   not wait for itself.
@@ -248,7 +270,7 @@ impl Pool {
     ///
     /// Dropping the future leaves the pool to drain by itself.
     pub async fn stop(&self) {
-        if let Site::Here(core) = &self.handle.site {
+        if let Some(core) = self.own("stop") {
             core.shut_down();
             core.stopped().await;
         }
@@ -260,6 +282,84 @@ impl Pool {
         match &self.handle.site {
             Site::Here(core) => core.inspect(),
             Site::Away(_) => machine::Inspection::unknown(),
+        }
+    }
+
+    /// Waits until the pool has stopped, whoever brings that about: [`stop`](Self::stop), the end of the last handle, or SIGTERM.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn stopped(&self) {
+        if let Some(core) = self.own("stopped") {
+            core.stopped().await;
+        }
+    }
+
+    /// Changes how many runners the pool keeps and how many it may have.
+    ///
+    /// Beyond a lower `max`, runners without work go at once, and others get no more work and go when theirs is done.
+    ///
+    /// # Errors
+    ///
+    /// As for the builder's `min` and `max`; nothing changes then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use flame_actor::{Pool, backend::LocalBackend};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Pool::builder("resized").backend(LocalBackend::new()).start()?;
+    /// pool.resize(0, 20)?;
+    /// assert_eq!(pool.inspect().limits.max(), 20);
+    /// assert!(pool.resize(3, 2).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resize(&self, min: u32, max: u32) -> Result<(), InvalidSettings> {
+        let Some(core) = self.own("resize") else { return Limits::new(min, max).map(drop) };
+        let cap = core.cap.get().map(|cap| cap_problems(min, cap.instances())).unwrap_or_default();
+        core.feed(Event::Resize(Limits::new_with(min, max, cap)?));
+        Ok(())
+    }
+
+    /// What happens in the pool from now on: boots, losses, drains, casts that fail. Ends when the pool has stopped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use flame_actor::{Pool, backend::LocalBackend, pool::machine::PoolEvent, task};
+    ///
+    /// #[task]
+    /// async fn work() {}
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Pool::builder("watched").backend(LocalBackend::new()).start()?;
+    /// let mut events = pool.subscribe();
+    /// pool.call(work::task()).await?;
+    /// assert!(matches!(events.next().await, Some(PoolEvent::GrowStarted { .. })));
+    /// assert_eq!(events.missed(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe(&self) -> PoolEvents {
+        match &self.handle.site {
+            Site::Here(core) => core.events.subscribe(),
+            // One that has ended.
+            Site::Away(_) => Outlet::new().subscribe(),
+        }
+    }
+
+    /// The pool, if it is this process's own; else a warning that nothing is done.
+    fn own(&self, what: &'static str) -> Option<&Arc<Core>> {
+        match &self.handle.site {
+            Site::Here(core) => Some(core),
+            Site::Away(_) => {
+                tracing::warn!(pool = self.name(), what, "a runner cannot do that to a pool of its parent");
+                None
+            }
         }
     }
 

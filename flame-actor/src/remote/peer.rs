@@ -10,10 +10,12 @@ use bytes::{Bytes, BytesMut};
 use flame_transport::{Inbox, Joined, Link, LinkLost, MAIN_PORT, NodeId, Service, varint};
 
 use super::{
+    error::{DownReason, SendError},
     export::{ExportKey, Exportable},
     reference,
     target::Remote,
 };
+use crate::dead_letters;
 
 /// What a peer's owner (a pool, or a runner) hears of it, on the network thread: it must not be held up.
 pub(crate) trait PeerEvents: Send + Sync + 'static {
@@ -289,6 +291,7 @@ impl Service for Upcalls {
     fn dead_letter(&self, port: u32, body: Bytes) {
         let Some(peer) = self.0.upgrade() else { return };
         tracing::debug!(target: "flame::dead_letter", peer = %peer.node, port, bytes = body.len(), "a message came for an actor that has gone");
+        dead_letters::publish(None, Some(&peer.node), &SendError::Gone(DownReason::Stopped));
         let body = if port == MAIN_PORT { reference::body_of_ask(&body) } else { &body[..] };
         reference::discard(body, &peer);
     }
@@ -303,6 +306,11 @@ impl Service for Upcalls {
         let Some(peer) = self.0.upgrade() else { return };
         if is_tell {
             tracing::debug!(target: "flame::dead_letter", peer = %peer.node, bytes = body.len(), "a message was not sent: its actor or its node has gone");
+            let error = match peer.link().and_then(Link::lost) {
+                Some(reason) => SendError::NodeLost { node: peer.node.clone(), reason },
+                None => SendError::Gone(DownReason::Stopped),
+            };
+            dead_letters::publish(None, Some(&peer.node), &error);
         }
         match port {
             // Notices hold no references.

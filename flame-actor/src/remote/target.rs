@@ -17,6 +17,7 @@ use super::{
     peer::Peer,
     reference::{Encoded, Ready},
 };
+use crate::dead_letters;
 
 /// An actor of another node. There is one target for each, shared by all references to it.
 pub(crate) struct Remote {
@@ -96,7 +97,8 @@ impl Remote {
             match done {
                 Some(done) => done(Err(SendError::Gone(reason.clone()))),
                 None => {
-                    tracing::debug!(target: "flame::dead_letter", %reason, "a message to an actor that was not started")
+                    tracing::debug!(target: "flame::dead_letter", %reason, "a message to an actor that was not started");
+                    dead_letters::publish(None, None, &SendError::Gone(reason.clone()));
                 }
             }
         }
@@ -329,5 +331,6 @@ fn take(done: &Mutex<Option<Done>>) -> Option<Done> {
 pub(super) fn report_dead(peer: &Peer, sent: Result<(), SendError>) {
     if let Err(error) = sent {
         tracing::debug!(target: "flame::dead_letter", peer = %peer.node(), %error, "a message was not sent");
+        dead_letters::publish(None, Some(peer.node()), &error);
     }
 }

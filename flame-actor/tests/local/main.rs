@@ -11,6 +11,8 @@ mod blocks;
 mod calls;
 mod chat_room;
 mod context;
+mod elastic;
+mod ends;
 mod failures;
 mod health;
 mod names;
