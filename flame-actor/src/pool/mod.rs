@@ -347,8 +347,7 @@ impl Pool {
     pub fn subscribe(&self) -> PoolEvents {
         match &self.handle.site {
             Site::Here(core) => core.events.subscribe(),
-            // One that has ended.
-            Site::Away(_) => Outlet::new().subscribe(),
+            Site::Away(_) => Outlet::closed().subscribe(),
         }
     }
 

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::commission::{Commission, Nested};
 use crate::{
+    dead_letters,
     host::Host,
     pool::{
         child::Ownership,
@@ -107,6 +108,7 @@ impl Away {
     pub(super) fn forget(&self, task: &'static str, outcome: Result<(), CallError>) {
         if let Err(error) = outcome {
             tracing::warn!(target: "flame::dead_letter", pool = self.name(), task, %error, "a cast failed");
+            dead_letters::publish(Some(task), error.runner(), &error);
         }
     }
 
