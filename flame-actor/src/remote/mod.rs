@@ -37,10 +37,12 @@ pub use request::Request;
 pub(crate) use any::AnyAddr;
 pub(crate) use error::Refusal;
 pub(crate) use export::ExportedChild;
-pub(crate) use outgoing::encode_whole;
+pub(crate) use outgoing::{encode_answer, encode_whole};
 pub(crate) use peer::{ExportGuard, Peer, PeerEvents};
 pub(crate) use reference::{
-    Encoded, Resolved, Sendable, answer_naming, discard, parse, placed_port, put_head,
+    Encoded, LED, PLAIN, Ready, Resolved, Sendable, answer_naming, discard, parse, placed, placed_port,
+    put_head,
 };
+pub(crate) use relay::{answer_placed, rebase};
 pub(crate) use request::decode_answer;
 pub(crate) use target::Remote;
