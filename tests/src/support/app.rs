@@ -17,7 +17,7 @@ use tokio::{
 use super::{Process, harness::APP};
 
 /// How long a line may take, on a machine that may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running app. It is killed when this is dropped.
 pub struct App {
