@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     delivery::panics::words_of,
-    remote::{Peer, parse},
+    remote::{Keeper, Peer, parse},
     task::{EncodedOutput, References, RunFn, TaskRun},
 };
 
@@ -42,8 +42,11 @@ pub(super) async fn run(
     match outcome {
         Ok(EncodedOutput(Ok(encoded))) => match encoded.for_link(&peer) {
             Ok(sendable) => {
+                // What the output refers to on this node goes on being work.
+                sendable.keep(&(Arc::new(busy) as Keeper));
                 owed.reply(Body::Own(sendable.body.clone()));
                 sendable.sent();
+                return;
             }
             Err(_) => refuse(owed, &StartFailure::Unencodable("it refers to an unreachable actor".into())),
         },

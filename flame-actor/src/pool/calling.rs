@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Instant,
 };
@@ -14,7 +14,7 @@ use super::{Core, Work, error::CallError, orders};
 use crate::{
     host::protocol::{Order, StartFailure},
     registry::Registry,
-    remote::{SendError, decode_answer, encode_whole},
+    remote::{Keeper, SendError, decode_keeping, encode_whole, refers},
     task::Task,
 };
 
@@ -96,13 +96,24 @@ async fn attempt<O: DeserializeOwned>(
         let runner = peer.node().clone();
         let time = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let order = seat.order(&Order::Call { task, time }, work)?;
-        // The slot is free when the runner has answered, also if nobody waits for that any more.
-        let Some(asked) = orders::send(&peer, order, move |_| drop(seat))? else {
+        // The slot is free when the runner has answered, also if nobody waits for that any more; but an output that refers to
+        // what is on the runner has it until that is let go.
+        let seat = Arc::new(Mutex::new(Some(seat)));
+        let answered = Arc::clone(&seat);
+        let sent = orders::send(&peer, order, move |outcome| {
+            if !outcome.as_ref().is_ok_and(|body| refers(body)) {
+                drop(vacate(&answered));
+            }
+        });
+        let Some(asked) = sent? else {
             // Its link went before the task was sent: it is as if the seat had never been there.
             continue;
         };
         return match asked.await {
-            Ok(body) => Ok(decode_answer(&body, Some(&peer))?),
+            Ok(body) => {
+                let keeper = vacate(&seat).map(|seat| Arc::new(seat) as Keeper);
+                Ok(decode_keeping(&body, &peer, keeper)?)
+            }
             Err(AskError::Refused { body }) => {
                 let failure = codec::decode(&body)
                     .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
@@ -111,4 +122,8 @@ async fn attempt<O: DeserializeOwned>(
             Err(lost) => Err(CallError::RunnerLost(core.loss_of(&boarding, lost.to_string()).await)),
         };
     }
+}
+
+fn vacate<S>(seat: &Mutex<Option<S>>) -> Option<S> {
+    seat.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

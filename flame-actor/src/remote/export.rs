@@ -21,7 +21,14 @@ pub(crate) struct ExportKey {
     kind: TypeId,
 }
 
-/// An actor of this node in the form in which it is exported.
+impl ExportKey {
+    /// The key of something that is no actor: a value of the type `T` at an address that stays its own.
+    pub(crate) fn of_value<T: 'static>(address: usize) -> Self {
+        Self { pointer: address as u64, kind: TypeId::of::<T>() }
+    }
+}
+
+/// An actor of this node in the form in which it is exported; a stream is exported the same way.
 pub(crate) trait Exportable: Send + Sync {
     fn key(&self) -> ExportKey;
 

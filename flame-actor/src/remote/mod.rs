@@ -32,11 +32,13 @@ pub use recipient::{RemoteRecipient, serde_recipient};
 pub use request::Request;
 
 pub(crate) use error::Refusal;
-pub(crate) use export::ExportedChild;
+pub(crate) use export::{ExportKey, Exportable, ExportedChild};
+pub(crate) use field::{deserialize_reference, serialize_reference};
 pub(crate) use outgoing::encode_whole;
 pub(crate) use peer::{ExportGuard, Peer, PeerEvents};
 pub(crate) use reference::{
-    Encoded, Resolved, Sendable, answer_naming, discard, parse, placed_port, put_head,
+    Encoded, Ready, Reference, Resolved, Sendable, answer_naming, discard, parse, placed_port, put_head,
+    refers,
 };
-pub(crate) use request::decode_answer;
-pub(crate) use target::Remote;
+pub(crate) use request::decode_keeping;
+pub(crate) use target::{Keeper, Patience, Remote};

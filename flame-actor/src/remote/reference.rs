@@ -17,7 +17,11 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use flame_transport::{Body, varint};
 
-use super::{export::Exportable, peer::Peer, target::Remote};
+use super::{
+    export::Exportable,
+    peer::Peer,
+    target::{Keeper, Remote},
+};
 
 /// A reference to an actor in a value that is encoded, whatever link it will go over.
 #[derive(Clone)]
@@ -124,6 +128,11 @@ impl Encoded {
 }
 
 impl Sendable {
+    /// Holds something as long as the receiver holds any reference in the body to what is on this node.
+    pub(crate) fn keep(&self, keeper: &Keeper) {
+        self.counted.peer.keep_exports(&self.counted.ports, keeper);
+    }
+
     /// The body is on its way: the references in it are the receiver's now.
     pub(crate) fn sent(mut self) {
         self.counted.ports.clear();
@@ -167,6 +176,11 @@ pub(crate) fn parse<'a>(mut body: &'a [u8], peer: &Arc<Peer>) -> Result<Parts<'a
     let method = u32::try_from(head / 2).map_err(|_| BadBody)?;
     let table = if head % 2 == 0 { Vec::new() } else { parse_table(&mut body, peer)? };
     Ok(Parts { method, table, payload: body })
+}
+
+/// Whether there are references in a body.
+pub(crate) fn refers(mut body: &[u8]) -> bool {
+    varint::take(&mut body).is_some_and(|head| head % 2 == 1)
 }
 
 /// The port in an answer that is nothing but one reference to an actor of the sender's.

@@ -131,12 +131,16 @@ impl Receiver {
     /// Counts a reference to a port that is being sent to the peer; false if the port is gone.
     pub(crate) fn export(&mut self, port: u32) -> bool {
         let Some(port) = self.ports.get_mut(port as usize) else { return false };
+        if port.queue.lock().port.is_none() {
+            // Released, and not forgotten yet.
+            return false;
+        }
         port.references += 1;
         true
     }
 
-    /// Takes back references: the peer's that are gone, or own ones that were never sent. True if they were the last,
-    /// and the port with them.
+    /// Takes back references: the peer's that are gone, or own ones that were never sent. True if they were the last, and
+    /// the port with them. Its number is used again once the peer has been told, and it is [forgotten](Self::forget).
     pub(crate) fn release(
         &mut self,
         port: u32,
@@ -145,17 +149,26 @@ impl Receiver {
     ) -> Result<bool, Malformed> {
         const UNKNOWN: Malformed = Malformed("release: of more than was given");
         let entry = self.ports.get_mut(port as usize).ok_or(UNKNOWN)?;
+        if entry.references == 0 {
+            return Err(UNKNOWN);
+        }
         entry.references = entry.references.checked_sub(count).ok_or(UNKNOWN)?;
         if entry.references > 0 {
             return Ok(false);
         }
-        let queue = self.ports.remove(port as usize).queue;
+        entry.closed = true;
+        let queue = Arc::clone(&entry.queue);
         let mut state = queue.lock();
         state.port = None;
         state.queue.end();
         drop(state);
         wake.push(queue);
         Ok(true)
+    }
+
+    /// The word that a port is closed is on its way to the peer, ahead of whatever names the next one of its number.
+    pub(crate) fn forget(&mut self, port: u32) {
+        self.ports.try_remove(port as usize);
     }
 
     /// The owner of a port takes no more messages. True if the peer has to be told.
@@ -182,13 +195,14 @@ impl Receiver {
         Grant { lane: state.port.zip(lane), link: self.account.handled(amount) }
     }
 
-    /// Takes every whole frame from `buf`. `asked` hears each question before anyone can take it.
+    /// Takes whole frames from `buf`. `asked` hears each question before anyone can take it. True if it stops at the word
+    /// that a port is closed: that has to be heeded before what comes behind, which may name another port of that number.
     pub(crate) fn absorb(
         &mut self,
         buf: &mut BytesMut,
         answered: &mut Answered,
         asked: &mut dyn FnMut(u32),
-    ) -> Result<(), Malformed> {
+    ) -> Result<bool, Malformed> {
         let mut run = Run::default();
         let mut at = 0;
         loop {
@@ -214,10 +228,14 @@ impl Receiver {
                     self.deliver_run(buf, &mut run, answered)?;
                     at = 0;
                     self.take_single(buf, kind, len, body, answered, asked)?;
+                    if !answered.closed.is_empty() {
+                        return Ok(true);
+                    }
                 }
             }
         }
-        self.deliver_run(buf, &mut run, answered)
+        self.deliver_run(buf, &mut run, answered)?;
+        Ok(false)
     }
 
     /// Everyone's queue ends: the link is lost.
@@ -399,5 +417,28 @@ impl Receiver {
         }
         let Some(queue) = self.ports.get(port as usize).map(|entry| Arc::clone(&entry.queue)) else { return };
         answered.grants.push(self.handled(&queue, amount));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ports_number_is_anothers_only_when_the_peer_has_been_told_of_its_end() {
+        let mut receiver = Receiver::new(Limits::default());
+        let (first, queue) = receiver.open();
+        assert!(receiver.export(first));
+        let mut release = BytesMut::new();
+        frame::put(&mut release, Kind::Release { port: first, count: 1 }, &[]);
+        let mut answered = Answered::default();
+        receiver.absorb(&mut release, &mut answered, &mut |_| {}).unwrap();
+        assert_eq!(answered.released, [first]);
+        assert!(queue.lock().queue.is_ended());
+        // The word for the peer has not left yet.
+        assert!(!receiver.export(first));
+        assert_ne!(receiver.open().0, first);
+        receiver.forget(first);
+        assert_eq!(receiver.open().0, first);
     }
 }

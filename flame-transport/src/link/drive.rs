@@ -119,10 +119,14 @@ async fn read_data(
             Ok(false) => return lost_by(connection.closed().await),
             Err(lost) => return lost,
         }
-        let absorbed =
-            shared.receiver().absorb(&mut buffer, &mut answered, &mut |question| shared.settle(question));
-        if let Err(malformed) = absorbed.and_then(|()| shared.apply(&mut answered)) {
-            return broken_by(malformed);
+        let mut more = true;
+        while more {
+            let absorbed =
+                shared.receiver().absorb(&mut buffer, &mut answered, &mut |question| shared.settle(question));
+            match absorbed.and_then(|more| shared.apply(&mut answered).map(|()| more)) {
+                Ok(rest) => more = rest,
+                Err(malformed) => return broken_by(malformed),
+            }
         }
     }
 }

@@ -215,8 +215,13 @@ impl Shared {
 
     pub(super) fn unexport(&self, port: u32) {
         let mut wake = Vec::new();
+        let mut receiver = self.receiver();
         // An error would say that it was not counted, and so that the link is lost.
-        let _ = self.receiver().release(port, 1, &mut wake);
+        if let Ok(true) = receiver.release(port, 1, &mut wake) {
+            self.sender(|sender| sender.push(Kind::Closed { port }, Body::Copy(&[])));
+            receiver.forget(port);
+        }
+        drop(receiver);
         wake.iter().for_each(|queue| queue.waker.wake());
     }
 
@@ -269,7 +274,10 @@ impl Shared {
             tracing::debug!(peer = %self.peer, messages = lost_tells, "messages to a closed port were not sent");
         }
         answered.closed.clear();
-        answered.released.clear();
+        if !answered.released.is_empty() {
+            let mut receiver = self.receiver();
+            answered.released.drain(..).for_each(|port| receiver.forget(port));
+        }
         answered.dead.drain(..).for_each(|(port, body)| self.service.dead_letter(port, body));
         answered.cancelled.drain(..).for_each(|question| self.cancelled(question));
         answered.grants.drain(..).for_each(|grant| self.grant(grant));
