@@ -21,7 +21,8 @@ pub enum ExitReason {
         /// Whether a core dump was written.
         core: bool,
     },
-    /// It was killed for memory: its memory limit, or the machine's memory, was exhausted.
+    /// Memory ran out: the kernel killed it at its memory limit or the machine's, or an allocation failed and it
+    /// aborted.
     OutOfMemory,
     /// Its node was short of something, or was being emptied.
     Evicted {
@@ -74,7 +75,7 @@ impl fmt::Display for ExitReason {
                 }
                 if *core { f.write_str(" and left a core dump") } else { Ok(()) }
             }
-            Self::OutOfMemory => f.write_str("was killed because memory ran out"),
+            Self::OutOfMemory => f.write_str("ended because memory ran out"),
             Self::Evicted { detail } => write!(f, "was evicted: {detail}"),
             Self::Preempted { detail } => write!(f, "was preempted: {detail}"),
             Self::Deleted { detail } => write!(f, "was deleted: {detail}"),

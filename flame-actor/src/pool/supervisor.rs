@@ -254,6 +254,9 @@ impl PeerEvents for RunnerEvents {
                 drop(seat);
             }
             Ok(ToParent::Draining) => core.feed(Event::Draining(self.runner)),
+            Ok(ToParent::Overdue) => core.feed(Event::Condemn(self.runner)),
+            Ok(ToParent::Stalled) => core.feed(Event::Stalled(self.runner)),
+            Ok(ToParent::Recovered) => core.feed(Event::Recovered(self.runner)),
             Ok(ToParent::Log(_)) => {}
             Err(error) => {
                 tracing::warn!(target: "flame::pool", %error, "a notice of a runner cannot be decoded")

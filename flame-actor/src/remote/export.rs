@@ -10,7 +10,7 @@ use actix::{Actor, Addr, Context, Message, Recipient, WeakAddr};
 use flame_transport::Inbox;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::peer::Peer;
+use super::{peer::Peer, target::Remote};
 use crate::{delivery::forward, registry::Registry};
 
 /// Which actor it is, and as what it is exported.
@@ -22,9 +22,8 @@ pub(crate) struct ExportKey {
 }
 
 impl ExportKey {
-    /// The key of something that is no actor: a value of the type `T` at an address that stays its own.
-    pub(crate) fn of_value<T: 'static>(address: usize) -> Self {
-        Self { pointer: address as u64, kind: TypeId::of::<T>() }
+    pub(crate) fn of<K: 'static>(pointer: u64) -> Self {
+        Self { pointer, kind: TypeId::of::<K>() }
     }
 }
 
@@ -40,6 +39,11 @@ pub(crate) trait Exportable: Send + Sync {
 
     /// The `Recipient<M>` of one of the actor's messages.
     fn recipient(&self, method: u32) -> Option<Box<dyn Any>>;
+
+    /// The actor of another node that this only stands for.
+    fn relayed(&self) -> Option<&Arc<Remote>> {
+        None
+    }
 }
 
 /// An actor that is known by its address.
@@ -131,7 +135,7 @@ pub(crate) fn pointer_of(address: &impl Hash) -> u64 {
 }
 
 fn key_of<K: 'static>(address: &impl Hash) -> ExportKey {
-    ExportKey { pointer: address_hash(address), kind: TypeId::of::<K>() }
+    ExportKey::of::<K>(address_hash(address))
 }
 
 fn recipient_of<A: Actor<Context = Context<A>>>(address: &Addr<A>, method: u32) -> Option<Box<dyn Any>> {

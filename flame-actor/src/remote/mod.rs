@@ -11,6 +11,7 @@
 //! | `target` | where their messages go |
 //! | `peer`, `export` | the other end of a link, and what it may address here |
 //! | `reference`, `scope`, `field` | how references stand in a message |
+//! | `relay` | actors of a third node |
 
 mod addr;
 mod error;
@@ -21,6 +22,7 @@ mod peer;
 mod proxy;
 mod recipient;
 mod reference;
+mod relay;
 mod request;
 pub(crate) mod scope;
 mod target;
@@ -40,5 +42,6 @@ pub(crate) use reference::{
     Encoded, Ready, Reference, Resolved, Sendable, answer_naming, discard, parse, placed_port, put_head,
     refers,
 };
+pub(crate) use relay::rebase;
 pub(crate) use request::decode_keeping;
 pub(crate) use target::{Keeper, Patience, Remote};

@@ -6,7 +6,7 @@ use std::{
     collections::VecDeque,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -41,6 +41,8 @@ struct Waiting {
     messages: VecDeque<(Encoded, Option<Done>)>,
     bytes: usize,
     failed: Option<DownReason>,
+    /// Who waits for the actor to be there.
+    wakers: Vec<Waker>,
 }
 
 pub(super) type Done = Box<dyn FnOnce(Result<Bytes, SendError>) + Send>;
@@ -52,6 +54,8 @@ pub(crate) enum Patience {
     None,
     /// It waits within the lane's bound.
     Bounded,
+    /// It waits, and whoever sends it sends no other before there is room.
+    InTurn,
 }
 
 impl Remote {
@@ -82,6 +86,7 @@ impl Remote {
         }
         // Set while nobody else can queue, so that later messages come after those above.
         let _ = self.route.set(Route { peer, lane });
+        std::mem::take(&mut waiting.wakers).into_iter().for_each(Waker::wake);
     }
 
     /// The actor will never be there.
@@ -89,6 +94,7 @@ impl Remote {
         let mut waiting = self.waiting();
         waiting.failed = Some(reason.clone());
         let messages = std::mem::take(&mut waiting.messages);
+        std::mem::take(&mut waiting.wakers).into_iter().for_each(Waker::wake);
         drop(waiting);
         for (_, done) in messages {
             match done {
@@ -183,6 +189,22 @@ impl Remote {
         drop(keeper);
     }
 
+    /// Waits for the actor's lane; an error if it will never be there.
+    pub(super) fn poll_lane(&self, cx: &mut Context<'_>) -> Poll<Result<&Lane, DownReason>> {
+        if let Some(route) = self.route.get() {
+            return Poll::Ready(Ok(&route.lane));
+        }
+        let mut waiting = self.waiting();
+        match (self.route.get(), &waiting.failed) {
+            (Some(route), _) => Poll::Ready(Ok(&route.lane)),
+            (None, Some(reason)) => Poll::Ready(Err(reason.clone())),
+            (None, None) => {
+                waiting.wakers.push(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
     /// Whether nothing can reach the actor any more.
     pub(super) fn is_gone(&self) -> bool {
         self.peer().and_then(|peer| peer.link()).is_some_and(|link| link.lost().is_some())
@@ -255,6 +277,7 @@ fn tell(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -
     let send = |body| match patience {
         Patience::None => lane.try_tell(body),
         Patience::Bounded => lane.tell(body),
+        Patience::InTurn => lane.tell_in_turn(body),
     };
     match message {
         Ready::Plain(body) => send(body).map_err(|error| SendError::from_send(error, peer.node())),
@@ -271,7 +294,7 @@ fn tell(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -
 fn ask(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -> Result<Pending, SendError> {
     let send = |body| match patience {
         Patience::None => lane.try_ask(body),
-        Patience::Bounded => lane.ask(body),
+        Patience::Bounded | Patience::InTurn => lane.ask(body),
     };
     let asked = match message {
         Ready::Plain(body) => send(body),
@@ -309,7 +332,7 @@ fn take(done: &Mutex<Option<Done>>) -> Option<Done> {
     done.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-fn report_dead(peer: &Peer, sent: Result<(), SendError>) {
+pub(super) fn report_dead(peer: &Peer, sent: Result<(), SendError>) {
     if let Err(error) = sent {
         tracing::debug!(target: "flame::dead_letter", peer = %peer.node(), %error, "a message was not sent");
     }

@@ -27,7 +27,7 @@ pub(super) struct Exported<K: Kind>(pub(super) Arc<Slot<K::Item>>);
 
 impl<K: Kind> Exportable for Exported<K> {
     fn key(&self) -> ExportKey {
-        ExportKey::of_value::<Slot<K::Item>>(Arc::as_ptr(&self.0) as usize)
+        ExportKey::of::<Slot<K::Item>>(Arc::as_ptr(&self.0) as usize as u64)
     }
 
     fn serve(self: Arc<Self>, inbox: Inbox, peer: &Arc<Peer>) {

@@ -40,20 +40,37 @@ use std::sync::Arc;
 
 use serde::{Deserializer, Serializer, de};
 
-use crate::remote::{Reference, Resolved, deserialize_reference, serialize_reference};
+use crate::remote::{Reference, Remote, Resolved, deserialize_reference, serialize_reference};
 use export::Exported;
-use kind::Kind;
+use kind::{Kind, Passed, Raw};
 use slot::{Fate, Slot};
 
 fn serialize<K: Kind, S: Serializer>(slot: &Arc<Slot<K::Item>>, serializer: S) -> Result<S::Ok, S::Error> {
-    serialize_reference(Reference::Local(Arc::new(Exported::<K>(Arc::clone(slot)))), serializer)
+    serialize_reference(export::<K>(Arc::clone(slot)), serializer)
 }
 
 fn deserialize<'de, K: Kind, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Slot<K::Item>>, D::Error> {
-    const NO_STREAM: &str = "a reference to an actor where a stream should be";
     match deserialize_reference(deserializer)? {
-        Resolved::Remote(remote, _) => Ok(Slot::new(incoming::source::<K>(remote), Fate::default())),
+        Resolved::Remote(remote, number) if number == K::NUMBER => Ok(import::<K>(remote)),
         // A stream that comes home comes as one of the node that it was on.
-        Resolved::Home(..) => Err(de::Error::custom(NO_STREAM)),
+        _ => Err(de::Error::custom("a reference to something else where a stream should be")),
     }
+}
+
+/// A reference that came over one link, for another one: that to a stream stands for what this node reads of it. Others come
+/// back.
+pub(crate) fn pass_on(remote: Arc<Remote>, number: u32) -> Result<Reference, Arc<Remote>> {
+    match number {
+        Raw::NUMBER => Ok(export::<Raw>(import::<Raw>(remote))),
+        Passed::NUMBER => Ok(export::<Passed>(import::<Passed>(remote))),
+        _ => Err(remote),
+    }
+}
+
+fn export<K: Kind>(slot: Arc<Slot<K::Item>>) -> Reference {
+    Reference::Local(Arc::new(Exported::<K>(slot)), K::NUMBER)
+}
+
+fn import<K: Kind>(remote: Arc<Remote>) -> Arc<Slot<K::Item>> {
+    Slot::new(incoming::source::<K>(remote), Fate::default())
 }

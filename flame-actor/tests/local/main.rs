@@ -7,7 +7,10 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod blocks;
 mod calls;
+mod failures;
+mod health;
 mod panics;
 mod parents;
 mod placing;
@@ -15,3 +18,4 @@ mod pressure;
 mod references;
 mod results;
 mod support;
+mod thirds;

@@ -139,6 +139,71 @@ async fn addresses_in_items_work_and_those_that_nobody_came_to_read_are_given_ba
     until("no actor is kept by a stream", || weak.iter().all(|ear| ear.upgrade().is_none())).await;
 }
 
+/// Keeps a stream of addresses for somebody.
+#[derive(Default, Serialize, Deserialize)]
+struct Shelf(#[serde(skip)] Option<ItemStream<RemoteAddr<Ear>>>);
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "Option<ItemStream<RemoteAddr<Ear>>>")]
+struct Swap(Option<ItemStream<RemoteAddr<Ear>>>);
+
+impl Actor for Shelf {
+    type Context = Context<Self>;
+}
+
+#[remote]
+impl Handler<Swap> for Shelf {
+    type Result = MessageResult<Swap>;
+    fn handle(&mut self, Swap(stream): Swap, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(std::mem::replace(&mut self.0, stream))
+    }
+}
+
+/// Puts so many actors of its own runner on the shelf, and returns when they have all been told.
+#[task]
+async fn offer(shelf: RemoteAddr<Shelf>, count: usize) -> Vec<Vec<u64>> {
+    let ears: Vec<_> = (0..count).map(|_| Ear::default().start()).collect();
+    let addresses: Vec<RemoteAddr<Ear>> = ears.iter().cloned().map(Into::into).collect();
+    shelf.send(Swap(Some(ItemStream::new(stream::iter(addresses))))).await.unwrap();
+    let mut notes = Vec::new();
+    for ear in ears {
+        notes.push(loop {
+            let notes = ear.send(Notes).await.unwrap();
+            if !notes.is_empty() {
+                break notes;
+            }
+            tokio::task::yield_now().await;
+        });
+    }
+    notes
+}
+
+/// Takes what is on the shelf and tells each its number.
+#[task]
+async fn take(shelf: RemoteAddr<Shelf>) -> usize {
+    let ears = loop {
+        if let Some(ears) = shelf.send(Swap(None)).await.unwrap() {
+            break ears;
+        }
+        tokio::task::yield_now().await;
+    };
+    tell_each(ears, usize::MAX).await
+}
+
+#[actix::test]
+async fn addresses_in_items_lead_from_runner_to_runner() {
+    let (one, two, three) = (pool("offers"), pool("shelves"), pool("takes"));
+    let shelf = two.place_child(Shelf::default()).await.unwrap();
+    let offering = actix::spawn(one.call(offer::task(shelf.addr(), 20)));
+    assert_eq!(soon(three.call(take::task(shelf.addr()))).await.unwrap(), 20);
+    let notes = soon(offering).await.unwrap().unwrap();
+    assert_eq!(notes, (0..20).map(|n| vec![n]).collect::<Vec<_>>());
+    drop(shelf);
+    for pool in [&one, &two, &three] {
+        nothing_left(pool).await;
+    }
+}
+
 /// Streams of a stream.
 #[task]
 async fn concatenate(mut streams: ItemStream<ByteStream>) -> ByteStream {

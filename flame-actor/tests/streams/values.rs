@@ -2,7 +2,7 @@
 
 use actix::prelude::*;
 use bytes::Bytes;
-use flame_actor::{ByteStream, StreamError, remote, task};
+use flame_actor::{ByteStream, RemoteAddr, StreamError, remote, task};
 use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
@@ -151,6 +151,29 @@ async fn a_stream_is_piped_through_to_a_third_node_and_so_are_its_end_and_its_fa
     soon(twice.next()).await.unwrap().unwrap();
     drop(twice);
     until("the source is gone", || count.now() == 0).await;
+    nothing_left(&one).await;
+    nothing_left(&two).await;
+}
+
+/// Gives the holder a stream, and reads the one that it had.
+#[task]
+async fn exchange(holder: RemoteAddr<Holder>, text: String) -> Result<String, String> {
+    let given = ByteStream::new(std::io::Cursor::new(text.into_bytes()));
+    let mut had = holder.send(Swap(given)).await.map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    had.read_to_string(&mut text).await.map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+#[actix::test]
+async fn runners_send_streams_to_each_others_actors_through_the_parent() {
+    let (one, two) = (pool("here"), pool("there"));
+    let first = "from the parent ".repeat(100_000);
+    let holder = one.place_child(Holder { first: Some(of(first.as_bytes())) }).await.unwrap();
+    let call = |text: &str| two.call(exchange::task(holder.addr(), text.to_owned()));
+    assert!(soon(call("from a runner")).await.unwrap() == Ok(first));
+    assert_eq!(soon(call("never read")).await.unwrap(), Ok("from a runner".to_owned()));
+    drop(holder);
     nothing_left(&one).await;
     nothing_left(&two).await;
 }
