@@ -40,6 +40,11 @@ pub(crate) trait Exportable: Send + Sync {
     /// The `Recipient<M>` of one of the actor's messages.
     fn recipient(&self, method: u32) -> Option<Box<dyn Any>>;
 
+    /// Whether the actor has gone.
+    fn is_gone(&self) -> bool {
+        self.original().is_none()
+    }
+
     /// The actor of another node that this only stands for.
     fn relayed(&self) -> Option<&Arc<Remote>> {
         None
@@ -64,6 +69,10 @@ impl<A: Actor<Context = Context<A>>> Exportable for ExportedAddr<A> {
 
     fn recipient(&self, method: u32) -> Option<Box<dyn Any>> {
         recipient_of(&self.0, method)
+    }
+
+    fn is_gone(&self) -> bool {
+        !self.0.connected()
     }
 }
 

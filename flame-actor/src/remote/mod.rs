@@ -5,7 +5,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `addr`, `recipient` | [`RemoteAddr`], [`RemoteRecipient`] |
+//! | `addr`, `recipient`, `any` | [`RemoteAddr`], [`RemoteRecipient`], and an address of any type |
 //! | `outgoing`, `request` | sending a message, and its answer |
 //! | `proxy` | a genuine `actix::Recipient` of an actor of another node |
 //! | `target` | where their messages go |
@@ -14,6 +14,7 @@
 //! | `relay` | actors of a third node |
 
 mod addr;
+mod any;
 mod error;
 mod export;
 mod field;
@@ -33,6 +34,7 @@ pub use outgoing::SerdeMessage;
 pub use recipient::{RemoteRecipient, serde_recipient};
 pub use request::Request;
 
+pub(crate) use any::AnyAddr;
 pub(crate) use error::Refusal;
 pub(crate) use export::{ExportKey, Exportable, ExportedChild};
 pub(crate) use field::{deserialize_reference, serialize_reference};
@@ -43,5 +45,5 @@ pub(crate) use reference::{
     refers,
 };
 pub(crate) use relay::rebase;
-pub(crate) use request::decode_keeping;
+pub(crate) use request::{decode_answer, decode_keeping};
 pub(crate) use target::{Keeper, Patience, Remote};

@@ -240,7 +240,10 @@ impl Peer {
     pub(crate) fn adopt(self: &Arc<Self>, port: u32, remote: &Arc<Remote>) {
         let Some(link) = self.link() else { return };
         let lane = link.lane(port);
-        lock(&self.remotes).insert(port, Arc::downgrade(remote));
+        let named = lock(&self.remotes).insert(port, Arc::downgrade(remote));
+        if let Some(named) = named.and_then(|named| named.upgrade()) {
+            named.equals(remote);
+        }
         // A placed actor has a slot of its own, which keeps its runner up.
         remote.keep(&(Arc::new(()) as Keeper));
         remote.connect(Arc::clone(self), lane);

@@ -23,6 +23,7 @@ use super::{
     relay::Relay,
     target::{Keeper, Remote},
 };
+use crate::stream;
 
 /// A reference to an actor in a value that is encoded, whatever link it will go over.
 #[derive(Clone)]
@@ -43,6 +44,18 @@ pub(crate) enum Resolved {
 
 const OF_SENDER: u8 = 0;
 const OF_RECEIVER: u8 = 1;
+
+impl From<Resolved> for Reference {
+    fn from(resolved: Resolved) -> Self {
+        match resolved {
+            Resolved::Home(actor, method) => Self::Local(actor, method),
+            // One to a stream leads to no handler that a message could be sent on to: it is read here and flows on.
+            Resolved::Remote(remote, method) => {
+                stream::pass_on(remote, method).unwrap_or_else(|remote| Self::Remote(remote, method))
+            }
+        }
+    }
+}
 
 /// The most references that one message may hold.
 const MAX_REFERENCES: u64 = 64 * 1024;

@@ -27,17 +27,16 @@ use super::{
     error::{DownReason, Refusal, SendError},
     export::{ExportKey, Exportable},
     peer::{ExportGuard, Peer},
-    reference::{BadBody, Encoded, Ready, Reference, Resolved, parse},
+    reference::{BadBody, Encoded, Ready, parse},
     target::{Patience, Remote, report_dead},
 };
-use crate::stream;
 
 /// An actor of another node, exported to a third one.
 pub(super) struct Relay(pub(super) Arc<Remote>);
 
 impl Exportable for Relay {
     fn key(&self) -> ExportKey {
-        ExportKey::of::<Self>(Arc::as_ptr(&self.0) as u64)
+        ExportKey::of::<Self>(self.0.identity() as u64)
     }
 
     fn serve(self: Arc<Self>, inbox: Inbox, peer: &Arc<Peer>) {
@@ -206,16 +205,9 @@ pub(crate) fn rebase<'a>(body: Body<'a>, from: &Arc<Peer>) -> Result<Ready<'a>, 
     if parts.table.is_empty() {
         return Ok(Ready::Plain(body));
     }
-    let references = parts.table.into_iter().map(|resolved| match resolved {
-        Resolved::Home(actor, method) => Reference::Local(actor, method),
-        // A stream is not relayed message by message: it is read here and flows on.
-        Resolved::Remote(remote, method) => {
-            stream::pass_on(remote, method).unwrap_or_else(|remote| Reference::Remote(remote, method))
-        }
-    });
     Ok(Ready::Referring(Encoded::Referring {
         method: parts.method,
         payload: Bytes::copy_from_slice(parts.payload),
-        references: references.collect(),
+        references: parts.table.into_iter().map(Into::into).collect(),
     }))
 }

@@ -86,7 +86,7 @@ impl<M: Message> std::fmt::Debug for Request<M> {
     }
 }
 
-pub(super) fn decode_answer<R: DeserializeOwned>(
+pub(crate) fn decode_answer<R: DeserializeOwned>(
     body: &Bytes,
     peer: Option<&Arc<Peer>>,
 ) -> Result<R, SendError> {
