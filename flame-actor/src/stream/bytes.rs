@@ -135,7 +135,24 @@ impl ByteStream {
 ///
 /// # Examples
 ///
-/// `pool.call(transcode::task(flame_actor::file("in.mp4").await?))`; a whole one is at [`ByteStream`].
+/// ```
+/// # use flame_actor::{ByteStream, Pool, backend::LocalBackend, task};
+/// # use tokio::io::AsyncReadExt;
+/// # #[task]
+/// # async fn measure(mut file: ByteStream) -> u64 {
+/// #     tokio::io::copy(&mut file, &mut tokio::io::sink()).await.unwrap_or(0)
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let file = tempfile::NamedTempFile::new()?;
+/// # std::fs::write(file.path(), "hello")?;
+/// # let path = file.path();
+/// # let pool = Pool::builder("files").backend(LocalBackend::new()).start()?;
+/// let length = pool.call(measure::task(flame_actor::file(path).await?)).await?;
+/// assert_eq!(length, 5);
+/// # Ok(())
+/// # }
+/// ```
 pub async fn file(path: impl AsRef<Path>) -> io::Result<ByteStream> {
     let mut file = tokio::fs::File::open(path).await?;
     if file.metadata().await?.is_dir() {

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use futures_util::{Stream, StreamExt, stream};
@@ -55,15 +55,19 @@ impl<I> Slot<I> {
 
     /// The next item, for the value's own reader.
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<I, StreamError>>> {
+        // A reader that always finds more must not keep its thread to itself.
+        let budget = ready!(tokio::task::coop::poll_proceed(cx));
         let mut state = self.lock();
         if let Some(rest) = state.rest.take() {
+            budget.made_progress();
             return Poll::Ready(Some(Ok(rest)));
         }
         let polled = match &mut state.phase {
-            Phase::Open(source) => std::task::ready!(source.as_mut().poll_next(cx)),
+            Phase::Open(source) => ready!(source.as_mut().poll_next(cx)),
             Phase::Ended => return Poll::Ready(None),
             Phase::Taken => Some(Err(StreamError::Taken)),
         };
+        budget.made_progress();
         if !matches!(polled, Some(Ok(_))) {
             let ended = std::mem::replace(&mut state.phase, Phase::Ended);
             drop(state);
