@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use slab::Slab;
+use rustc_hash::FxHashMap;
 
 use super::{
     Limits, MAX_CUTS, MAX_QUESTIONS, Outcome, Window,
@@ -81,7 +81,10 @@ impl Answered {
 #[derive(Debug)]
 pub(crate) struct Receiver {
     limits: Limits,
-    ports: Slab<Port>,
+    ports: FxHashMap<u32, Port>,
+    /// Numbers are not used again until all others were: credit for a port is sent apart from the messages that end it,
+    /// and must not be taken for that of another.
+    next_port: u32,
     account: Account,
     cuts: HashMap<u32, BytesMut>,
 }
@@ -107,7 +110,8 @@ impl Receiver {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            ports: Slab::new(),
+            ports: FxHashMap::default(),
+            next_port: 0,
             account: Account::new(limits.link, limits.max_message),
             cuts: HashMap::new(),
         }
@@ -115,32 +119,31 @@ impl Receiver {
 
     /// A new port with no references yet.
     pub(crate) fn open(&mut self) -> (u32, Arc<PortQueue>) {
-        let entry = self.ports.vacant_entry();
-        // 4 billion ports of one link do not fit into memory.
-        let port = entry.key() as u32;
+        // 4 billion ports of one link do not fit into memory, so one is free.
+        while self.ports.contains_key(&self.next_port) {
+            self.next_port = self.next_port.wrapping_add(1);
+        }
+        let port = self.next_port;
+        self.next_port = self.next_port.wrapping_add(1);
         let state = PortState {
             queue: InboxQueue::default(),
             account: Account::new(self.limits.lane, self.limits.max_message),
             port: Some(port),
         };
         let queue = Arc::new(PortQueue { state: Mutex::new(state), waker: Default::default() });
-        entry.insert(Port { queue: Arc::clone(&queue), references: 0, closed: false });
+        self.ports.insert(port, Port { queue: Arc::clone(&queue), references: 0, closed: false });
         (port, queue)
     }
 
     /// Counts a reference to a port that is being sent to the peer; false if the port is gone.
     pub(crate) fn export(&mut self, port: u32) -> bool {
-        let Some(port) = self.ports.get_mut(port as usize) else { return false };
-        if port.queue.lock().port.is_none() {
-            // Released, and not forgotten yet.
-            return false;
-        }
+        let Some(port) = self.ports.get_mut(&port) else { return false };
         port.references += 1;
         true
     }
 
-    /// Takes back references: the peer's that are gone, or own ones that were never sent. True if they were the last, and
-    /// the port with them. Its number is used again once the peer has been told, and it is [forgotten](Self::forget).
+    /// Takes back references: the peer's that are gone, or own ones that were never sent. True if they were the last,
+    /// and the port with them.
     pub(crate) fn release(
         &mut self,
         port: u32,
@@ -148,16 +151,12 @@ impl Receiver {
         wake: &mut Vec<Arc<PortQueue>>,
     ) -> Result<bool, Malformed> {
         const UNKNOWN: Malformed = Malformed("release: of more than was given");
-        let entry = self.ports.get_mut(port as usize).ok_or(UNKNOWN)?;
-        if entry.references == 0 {
-            return Err(UNKNOWN);
-        }
+        let entry = self.ports.get_mut(&port).ok_or(UNKNOWN)?;
         entry.references = entry.references.checked_sub(count).ok_or(UNKNOWN)?;
         if entry.references > 0 {
             return Ok(false);
         }
-        entry.closed = true;
-        let queue = Arc::clone(&entry.queue);
+        let Some(Port { queue, .. }) = self.ports.remove(&port) else { return Err(UNKNOWN) };
         let mut state = queue.lock();
         state.port = None;
         state.queue.end();
@@ -166,18 +165,13 @@ impl Receiver {
         Ok(true)
     }
 
-    /// The word that a port is closed is on its way to the peer, ahead of whatever names the next one of its number.
-    pub(crate) fn forget(&mut self, port: u32) {
-        self.ports.try_remove(port as usize);
-    }
-
     /// The owner of a port takes no more messages. True if the peer has to be told.
     pub(crate) fn close(&mut self, queue: &Arc<PortQueue>) -> Option<u32> {
         let port = queue.lock().port?;
-        let entry = self.ports.get_mut(port as usize)?;
+        let entry = self.ports.get_mut(&port)?;
         entry.closed = true;
         if entry.references == 0 {
-            self.ports.remove(port as usize);
+            self.ports.remove(&port);
             queue.lock().port = None;
         }
         Some(port)
@@ -185,7 +179,7 @@ impl Receiver {
 
     /// How many ports the peer may address.
     pub(crate) fn exported(&self) -> usize {
-        self.ports.iter().filter(|(_, port)| !port.closed).count()
+        self.ports.values().filter(|port| !port.closed).count()
     }
 
     /// Messages of a port have been handled, or given up.
@@ -195,14 +189,13 @@ impl Receiver {
         Grant { lane: state.port.zip(lane), link: self.account.handled(amount) }
     }
 
-    /// Takes whole frames from `buf`. `asked` hears each question before anyone can take it. True if it stops at the word
-    /// that a port is closed: that has to be heeded before what comes behind, which may name another port of that number.
+    /// Takes every whole frame from `buf`. `asked` hears each question before anyone can take it.
     pub(crate) fn absorb(
         &mut self,
         buf: &mut BytesMut,
         answered: &mut Answered,
         asked: &mut dyn FnMut(u32),
-    ) -> Result<bool, Malformed> {
+    ) -> Result<(), Malformed> {
         let mut run = Run::default();
         let mut at = 0;
         loop {
@@ -228,14 +221,10 @@ impl Receiver {
                     self.deliver_run(buf, &mut run, answered)?;
                     at = 0;
                     self.take_single(buf, kind, len, body, answered, asked)?;
-                    if !answered.closed.is_empty() {
-                        return Ok(true);
-                    }
                 }
             }
         }
-        self.deliver_run(buf, &mut run, answered)?;
-        Ok(false)
+        self.deliver_run(buf, &mut run, answered)
     }
 
     /// Everyone's queue ends: the link is lost.
@@ -243,7 +232,7 @@ impl Receiver {
         self.cuts.clear();
         self.ports
             .drain()
-            .map(|port| {
+            .map(|(_, port)| {
                 let mut state = port.queue.lock();
                 state.port = None;
                 state.queue.end();
@@ -401,7 +390,7 @@ impl Receiver {
     fn arrive(&mut self, port: u32, amount: Window) -> Result<Option<Arc<PortQueue>>, Malformed> {
         self.account.arrived(amount)?;
         // A port stays until the peer has given back all its references, so one that is not there was never named.
-        let entry = self.ports.get(port as usize).ok_or(Malformed("message: to no port"))?;
+        let entry = self.ports.get(&port).ok_or(Malformed("message: to no port"))?;
         entry.queue.lock().account.arrived(amount)?;
         Ok((!entry.closed).then(|| Arc::clone(&entry.queue)))
     }
@@ -415,30 +404,7 @@ impl Receiver {
             }
             answered.dead.push((port, Bytes::copy_from_slice(body)));
         }
-        let Some(queue) = self.ports.get(port as usize).map(|entry| Arc::clone(&entry.queue)) else { return };
+        let Some(queue) = self.ports.get(&port).map(|entry| Arc::clone(&entry.queue)) else { return };
         answered.grants.push(self.handled(&queue, amount));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ports_number_is_anothers_only_when_the_peer_has_been_told_of_its_end() {
-        let mut receiver = Receiver::new(Limits::default());
-        let (first, queue) = receiver.open();
-        assert!(receiver.export(first));
-        let mut release = BytesMut::new();
-        frame::put(&mut release, Kind::Release { port: first, count: 1 }, &[]);
-        let mut answered = Answered::default();
-        receiver.absorb(&mut release, &mut answered, &mut |_| {}).unwrap();
-        assert_eq!(answered.released, [first]);
-        assert!(queue.lock().queue.is_ended());
-        // The word for the peer has not left yet.
-        assert!(!receiver.export(first));
-        assert_ne!(receiver.open().0, first);
-        receiver.forget(first);
-        assert_eq!(receiver.open().0, first);
     }
 }

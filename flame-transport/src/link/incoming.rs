@@ -123,12 +123,10 @@ impl Inbox {
             return;
         }
         // From here on the queue gets no more; what it has is refused below.
-        let mut receiver = self.shared.receiver();
-        if let Some(port) = receiver.close(&self.queue) {
-            // Said before the number can be another port's.
+        let named = self.shared.receiver().close(&self.queue);
+        if let Some(port) = named {
             self.shared.sender(|sender| sender.push(Kind::Closed { port }, Body::Copy(reason)));
         }
-        drop(receiver);
         let mut answers = Answers::new(Arc::clone(&self.shared));
         loop {
             while let Some((kind, body)) = self.current.as_mut().and_then(Frames::next) {
