@@ -131,8 +131,8 @@ fn in_the_middle(act: impl FnOnce(u32, u32)) -> (Output, PathBuf, tempfile::Temp
     let program = pipe(&file).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let runner = eventually("the runner is there", || children(program.id()).first().copied());
     eventually("output is written", || {
-        let files = fs::read_dir(folder.path()).unwrap().flatten();
-        files.filter(|entry| entry.metadata().is_ok_and(|data| data.is_file() && data.len() > 0)).next()
+        let mut files = fs::read_dir(folder.path()).unwrap().flatten();
+        files.find(|entry| entry.metadata().is_ok_and(|data| data.is_file() && data.len() > 0))
     });
     act(program.id(), runner);
     (program.wait_with_output().unwrap(), file, folder, runner)

@@ -16,8 +16,9 @@ struct Line {
 }
 
 fn line(number: u64) -> Line {
-    let ballast = vec![number as u8; if number % 100 == 0 { 100_000 } else { (number % 50) as usize }];
-    Line { number, text: (number % 3 == 0).then(|| number.to_string()), ballast: ballast.into() }
+    let ballast =
+        vec![number as u8; if number.is_multiple_of(100) { 100_000 } else { (number % 50) as usize }];
+    Line { number, text: number.is_multiple_of(3).then(|| number.to_string()), ballast: ballast.into() }
 }
 
 /// Those that come with a text.
