@@ -18,6 +18,7 @@ use super::{
     peer::Peer,
     reference::{Encoded, Ready},
 };
+use crate::dead_letters;
 
 /// Something that is held as long as references to an actor or stream are, such as a slot.
 pub(crate) type Keeper = Arc<dyn Any + Send + Sync>;
@@ -107,7 +108,8 @@ impl Remote {
             match done {
                 Some(done) => done(Err(SendError::Gone(reason.clone()))),
                 None => {
-                    tracing::debug!(target: "flame::dead_letter", %reason, "a message to an actor that was not started")
+                    tracing::debug!(target: "flame::dead_letter", %reason, "a message to an actor that was not started");
+                    dead_letters::publish(None, None, &SendError::Gone(reason.clone()));
                 }
             }
         }
@@ -360,5 +362,6 @@ fn take(done: &Mutex<Option<Done>>) -> Option<Done> {
 pub(super) fn report_dead(peer: &Peer, sent: Result<(), SendError>) {
     if let Err(error) = sent {
         tracing::debug!(target: "flame::dead_letter", peer = %peer.node(), %error, "a message was not sent");
+        dead_letters::publish(None, Some(peer.node()), &error);
     }
 }
