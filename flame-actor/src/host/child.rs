@@ -23,6 +23,7 @@ use super::{
     protocol::{StartFailure, cut},
 };
 use crate::{
+    context::Context as Carried,
     delivery::{
         lane::{Fate, Lane},
         panics::words_of,
@@ -76,6 +77,10 @@ impl Start {
         &self.host
     }
 
+    pub(super) fn refuse(self, failure: StartFailure) {
+        self.owed.refuse(Body::Own(failure.encode()));
+    }
+
     /// Starts it on an arbiter of its own, which ends with it.
     pub(super) fn on(self, own: OwnArbiter) -> Self {
         Self { own: Some(own), ..self }
@@ -106,11 +111,13 @@ pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwne
     let refuse = |owed: Owed, failure: StartFailure| owed.refuse(Body::Own(failure.encode()));
     let actor = catch_unwind(AssertUnwindSafe(|| {
         let parts = parse(&body, &peer).map_err(|_| "its references are gone".to_owned())?;
-        scope::decode::<A>(parts.payload, parts.table).map_err(|error| error.to_string())
+        let context = Carried::decode(parts.context).map_err(|_| "its context is malformed".to_owned())?;
+        let actor = context.enter(|| scope::decode::<A>(parts.payload, parts.table));
+        Ok((context, actor.map_err(|error| error.to_string())?))
     }));
-    let actor = match actor {
+    let (carried, actor) = match actor {
         Ok(Ok(actor)) => actor,
-        Ok(Err(error)) => return refuse(owed, StartFailure::Undecodable(error)),
+        Ok(Err::<_, String>(error)) => return refuse(owed, StartFailure::Undecodable(error)),
         Err(panic) => return refuse(owed, StartFailure::Panicked(cut(words_of(&*panic)))),
     };
     // The link is lost if there is none of these; nobody waits for an answer then.
@@ -127,6 +134,7 @@ pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwne
     let life = Life {
         context: Some(Box::pin(ctx.into_future(actor))),
         start: Some((owed, answer)),
+        carried,
         fate,
         stop,
         host,
@@ -146,6 +154,8 @@ struct Life<A: Actor<Context = Context<A>>> {
     context: Option<InContext<A>>,
     /// The answer that is owed until `started` has run.
     start: Option<(Owed, Bytes)>,
+    /// Current in `started`.
+    carried: Carried,
     fate: Fate,
     stop: StopHandle,
     host: Arc<Host>,
@@ -166,7 +176,11 @@ impl<A: Actor<Context = Context<A>>> Future for Life<A> {
             context.as_mut().get_mut().ctx().stop();
         }
         let running = &this.stop.0.running;
-        let polled = catch_unwind(AssertUnwindSafe(|| running.during(|| context.as_mut().poll(cx))));
+        // Empty from the second time on.
+        let carried = std::mem::take(&mut this.carried);
+        let mut poll = || running.during(|| context.as_mut().poll(cx));
+        let poll = || if carried.is_empty() { poll() } else { carried.enter(poll) };
+        let polled = catch_unwind(AssertUnwindSafe(poll));
         if let Err(panic) = &polled {
             let message = cut(words_of(&**panic));
             if let Some((owed, _)) = this.start.take() {

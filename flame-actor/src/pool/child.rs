@@ -3,10 +3,10 @@
 use std::{fmt, ops::Deref, sync::Arc};
 
 use actix::{Actor, Context};
-use flame_transport::NodeId;
+use flame_transport::{Body, MAIN_PORT, NodeId};
 
 use crate::{
-    host::protocol::ToRunner,
+    host::protocol::{ToParent, ToRunner},
     remote::{Peer, RemoteAddr},
 };
 
@@ -23,9 +23,17 @@ pub struct Child<A: Actor> {
 /// The right, and the duty, to stop a child.
 pub(super) struct Ownership {
     /// `None` once it was given up.
-    peer: Option<Arc<Peer>>,
+    keeper: Option<Keeper>,
     node: NodeId,
     child: u64,
+}
+
+/// Who is to be told.
+enum Keeper {
+    /// The child's runner.
+    Runner(Arc<Peer>),
+    /// The parent, which placed it for this runner.
+    Parent(Arc<Peer>),
 }
 
 impl<A: Actor<Context = Context<A>>> Child<A> {
@@ -72,17 +80,46 @@ impl<A: Actor> fmt::Debug for Child<A> {
 impl Ownership {
     pub(super) fn new(peer: Arc<Peer>, child: u64) -> Self {
         let node = peer.node().clone();
-        Self { peer: Some(peer), node, child }
+        Self { keeper: Some(Keeper::Runner(peer)), node, child }
+    }
+
+    /// Of a child that the parent places for this runner, which is not known to be anywhere yet.
+    pub(super) fn of_commission(parent: Arc<Peer>, here: NodeId, child: u64) -> Self {
+        Self { keeper: Some(Keeper::Parent(parent)), node: here, child }
+    }
+
+    /// That is where it is.
+    pub(super) fn is_on(&mut self, node: NodeId) {
+        self.node = node;
+    }
+
+    /// The runner that the child is on.
+    pub(super) fn node(&self) -> &NodeId {
+        &self.node
     }
 
     pub(super) fn detach(mut self) {
-        self.peer = None;
+        if let Some(Keeper::Parent(parent)) = self.keeper.take() {
+            tell(&parent, &ToParent::Detach { child: self.child });
+        }
     }
 }
 
 impl Drop for Ownership {
     fn drop(&mut self) {
-        let Some(peer) = self.peer.take() else { return };
-        peer.signal(&ToRunner::Stop { child: self.child }.encode());
+        let child = self.child;
+        match self.keeper.take() {
+            Some(Keeper::Runner(peer)) => drop(peer.signal(&ToRunner::Stop { child }.encode())),
+            Some(Keeper::Parent(parent)) => tell(&parent, &ToParent::LetGo { child }),
+            None => {}
+        }
+    }
+}
+
+/// Not as a signal, which would overtake the commission.
+fn tell(parent: &Arc<Peer>, notice: &ToParent) {
+    // On a lost link there is nobody to tell: the parent sees the loss.
+    if let Some(link) = parent.link() {
+        drop(link.lane(MAIN_PORT).tell(Body::Own(notice.encode())));
     }
 }

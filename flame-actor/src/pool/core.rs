@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -56,6 +56,7 @@ pub(super) struct Core {
     pub(super) events: Outlet<PoolEvent>,
     next_request: AtomicU64,
     next_child: AtomicU64,
+    closing: AtomicBool,
     stopped: watch::Sender<bool>,
 }
 
@@ -124,6 +125,7 @@ impl Core {
             events: Outlet::new(),
             next_request: AtomicU64::new(1),
             next_child: AtomicU64::new(1),
+            closing: AtomicBool::new(false),
             stopped: watch::Sender::new(false),
         });
         if let Some(cap) = extras.cap {
@@ -147,7 +149,13 @@ impl Core {
         self.state().machine.inspect(Instant::now())
     }
 
+    /// Whether it takes new work.
+    pub(super) fn is_open(&self) -> bool {
+        !self.closing.load(Ordering::Acquire)
+    }
+
     pub(super) fn shut_down(self: &Arc<Self>) {
+        self.closing.store(true, Ordering::Release);
         self.feed(Event::Shutdown);
     }
 
@@ -167,6 +175,7 @@ impl Core {
             deadline: term.deadline(),
             affinity: wish.affinity.clone(),
             class: class.number,
+            origin: wish.origin,
             ..Request::new(RequestId(self.next_request.fetch_add(1, Ordering::Relaxed)))
         }
     }

@@ -23,6 +23,7 @@ use super::{
     core::Seat,
     error::{PlaceError, PlaceFailure, WorkPhase},
     machine::{Affinity, Failure, Key, RunnerSeq},
+    nested::Site,
     orders::{self, Sent},
     wish::{Term, Time, Wish},
 };
@@ -39,7 +40,7 @@ use crate::{
 /// placing that has begun changes nothing.
 #[must_use = "the actor is placed when this is awaited, or asked for its address"]
 pub struct Placing<A: Actor> {
-    core: Arc<Core>,
+    site: Site,
     actor: Option<A>,
     remote: Arc<Remote>,
     /// Someone has the address: the actor is placed whatever becomes of this.
@@ -60,15 +61,15 @@ impl<A> Placing<A>
 where
     A: Actor<Context = Context<A>> + Serialize + DeserializeOwned,
 {
-    pub(super) fn new(core: &Arc<Core>, actor: A) -> Self {
-        let prepared = prepare(core, &actor);
+    pub(super) fn new(site: &Site, actor: A) -> Self {
+        let prepared = prepare(site, &actor);
         Self {
-            core: Arc::clone(core),
+            site: site.clone(),
             actor: Some(actor),
             remote: Remote::unconnected(),
             kept: Arc::default(),
             own_arbiter: false,
-            wish: Wish::default(),
+            wish: Wish::here(),
             progress: Progress::Prepared(prepared),
         }
     }
@@ -132,20 +133,19 @@ impl<A: Actor<Context = Context<A>>> Placing<A> {
             _ => return,
         };
         let Progress::Prepared(prepared) = prepared else { return };
-        let job = Job {
-            core: Arc::clone(&self.core),
-            remote: Arc::clone(&self.remote),
-            kept: Arc::clone(&self.kept),
-            own_arbiter: self.own_arbiter,
-            wish: std::mem::take(&mut self.wish),
-        };
         match prepared {
             Ok((actor, value)) => {
-                let control = self.core.parent.threads.control();
-                control.spawn(job.run(actor, value, done));
+                let job = Job {
+                    site: self.site.clone(),
+                    remote: Arc::clone(&self.remote),
+                    kept: Arc::clone(&self.kept),
+                    own_arbiter: self.own_arbiter,
+                    wish: std::mem::take(&mut self.wish),
+                };
+                self.site.spawn(job.run(actor, value, done));
             }
             Err(reason) => {
-                job.remote.fail(&DownReason::NotStarted { message: reason.to_string() });
+                self.remote.fail(&DownReason::NotStarted { message: reason.to_string() });
                 let _ = done.send(Err(reason));
             }
         }
@@ -188,19 +188,20 @@ impl<A: Actor> std::fmt::Debug for Placing<A> {
     }
 }
 
-fn prepare<A>(core: &Core, actor: &A) -> Result<(u32, Encoded), PlaceFailure>
+fn prepare<A>(site: &Site, actor: &A) -> Result<(u32, Encoded), PlaceFailure>
 where
     A: Actor<Context = Context<A>> + Serialize,
 {
     let registry = Registry::get().map_err(SendError::from)?;
-    let number = registry.actor::<A>().ok_or(PlaceFailure::NotRegistered { actor: type_name::<A>() })?;
-    let body = encode_whole(actor, core.link.max_message()).map_err(SendError::from)?;
+    let number =
+        registry.actor::<A>().ok_or(PlaceFailure::NotRegistered { actor: type_name::<A>().to_owned() })?;
+    let body = encode_whole(actor, site.max_message()).map_err(SendError::from)?;
     Ok((number, body))
 }
 
-/// The placing of one actor, on the parent's control thread.
+/// The placing of one actor, behind the back of whoever wants it.
 struct Job {
-    core: Arc<Core>,
+    site: Site,
     remote: Arc<Remote>,
     kept: Arc<AtomicBool>,
     own_arbiter: bool,
@@ -231,11 +232,33 @@ impl Job {
     }
 
     async fn place(&self, actor: u32, value: &Encoded) -> Result<Ownership, PlaceFailure> {
-        let core = &self.core;
-        let term = self.wish.time.begin(core.settings.timeout());
-        let class = core.class(&self.wish);
+        let Self { remote, own_arbiter, wish, .. } = self;
+        match &self.site {
+            Site::Here(core) => {
+                Way { core, remote, own_arbiter: *own_arbiter, wish }.place(actor, value).await
+            }
+            Site::Away(away) => away.place((actor, value), *own_arbiter, wish, remote).await,
+        }
+    }
+}
+
+/// The way of an actor to a runner of a pool of this process.
+pub(super) struct Way<'a> {
+    pub(super) core: &'a Arc<Core>,
+    /// What is connected to the actor once it is there.
+    pub(super) remote: &'a Arc<Remote>,
+    pub(super) own_arbiter: bool,
+    pub(super) wish: &'a Wish,
+}
+
+impl Way<'_> {
+    /// Dropped midway, it takes the actor back down.
+    pub(super) async fn place(&self, actor: u32, value: &Encoded) -> Result<Ownership, PlaceFailure> {
+        let core = self.core;
+        let term = self.wish.begin(core.settings.timeout());
+        let class = core.class(self.wish);
         let unplaced = |failure| PlaceFailure::unplaced(failure, term);
-        let mut seat = core.seat(core.request(&self.wish, &class, term)).await.map_err(unplaced)?;
+        let mut seat = core.seat(core.request(self.wish, &class, term)).await.map_err(unplaced)?;
         loop {
             if term.is_over() {
                 return Err(PlaceFailure::timeout(term, WorkPhase::Queued, None));
@@ -246,7 +269,7 @@ impl Job {
             };
             let another = match unused {
                 Some(unused) => core.seat_again(unused, term.deadline()).await,
-                None => core.seat(core.request(&self.wish, &class, term)).await,
+                None => core.seat(core.request(self.wish, &class, term)).await,
             };
             seat = another.map_err(unplaced)?;
         }
@@ -268,7 +291,7 @@ impl Job {
         if let Err(seat) = self.core.runners(|runners| runners.seat_child(runner, child, seat)) {
             return Ok(Placed::Unsent(Some(seat)));
         }
-        let berth = Berth { core: Some(Arc::clone(&self.core)), runner, child };
+        let berth = Berth { core: Some(Arc::clone(self.core)), runner, child };
         let asked = match orders::send(&peer, order, berth)? {
             Sent::Asked(asked) => asked,
             Sent::Unsent(berth) => return Ok(Placed::Unsent(berth.leave())),
@@ -277,7 +300,7 @@ impl Job {
             None => Err(PlaceFailure::timeout(term, WorkPhase::Running, Some(node))),
             Some(Ok(reply)) => match placed_port(&reply.body) {
                 Some(port) => {
-                    peer.adopt(port, &self.remote);
+                    peer.adopt(port, self.remote);
                     Ok(Placed::Started(Ownership::new(peer, child)))
                 }
                 None => Err(PlaceFailure::Answer { runner: node }),
@@ -286,6 +309,10 @@ impl Job {
                 let failure = codec::decode(&body)
                     .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
                 Err(PlaceFailure::from_start(failure, node))
+            }
+            Some(Err(AskError::Dropped)) => {
+                let message = "it was given up without an answer".to_owned();
+                Err(PlaceFailure::Panicked { runner: node, message })
             }
             Some(Err(lost)) => {
                 let loss = self.core.loss_of(&boarding, lost.to_string(), term).await;

@@ -6,7 +6,8 @@ use std::{
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
-use flame_transport::{Inbox, Joined, Link, LinkLost, codec};
+use bytes::Bytes;
+use flame_transport::{Inbox, Joined, LinkLost, Owed, codec};
 
 use super::{
     boot_report::{BootCause, BootPhase, BootReport},
@@ -14,12 +15,13 @@ use super::{
     errands::{Errand, Errands},
     idle_check,
     machine::{BootFailure, Event, PoolEvent, RunnerSeq},
+    nested::Commissions,
 };
 use crate::{
     backend::{Boot, BootError, ExitReason, Instance, Resources, Ticket},
     host::protocol::{ToParent, ToRunner},
     node::names::Names,
-    remote::{Peer, PeerEvents},
+    remote::{LED, PLAIN, Peer, PeerEvents},
     runner::logs,
 };
 
@@ -199,35 +201,61 @@ async fn create(
 fn on_join(core: &Weak<Core>, runner: RunnerSeq, joined: Joined) {
     let Some(pool) = core.upgrade() else { return };
     let threads = &pool.parent.threads;
-    let events = Arc::new(RunnerEvents { core: Weak::clone(core), runner });
-    let (peer, inbox) = Peer::start(joined, threads.control().clone(), threads.network(), events);
-    let names = Arc::clone(&pool.parent.names);
-    peer.spawn(listen(inbox, Arc::clone(&peer), names, pool.name().to_owned()));
+    let commissions = Commissions::of(Weak::clone(core), runner);
+    let events = RunnerEvents { core: Weak::clone(core), runner, commissions: Arc::clone(&commissions) };
+    let (peer, inbox) = Peer::start(joined, threads.control().clone(), threads.network(), Arc::new(events));
+    let (names, pool_name) = (Arc::clone(&pool.parent.names), pool.name().to_owned());
+    peer.spawn(Ear { peer: Arc::clone(&peer), names, commissions, pool: pool_name }.listen(inbox));
     pool.runners(|runners| runners.joined(runner, &peer));
     aboard(&pool, runner);
 }
 
-/// Takes what a runner says on the main port: its log, and what it asks about names.
-async fn listen(mut inbox: Inbox, peer: Arc<Peer>, names: Arc<Names>, pool: String) {
-    let Some(answers) = peer.link().map(Link::answers) else { return };
-    let runner = peer.node().name();
-    loop {
-        let said = std::future::poll_fn(|cx| {
-            inbox.poll_next(cx).map(|message| {
-                message.map(|message| match message.question {
-                    None => Ok(codec::decode::<ToParent>(message.body)),
-                    Some(question) => Err((message.body.to_vec(), question)),
+/// Takes what a runner says on the main port.
+struct Ear {
+    peer: Arc<Peer>,
+    names: Arc<Names>,
+    commissions: Arc<Commissions>,
+    pool: String,
+}
+
+impl Ear {
+    async fn listen(self, mut inbox: Inbox) {
+        let Some(link) = self.peer.link() else { return };
+        let answers = link.answers();
+        loop {
+            let message = std::future::poll_fn(|cx| {
+                inbox.poll_next(cx).map(|message| {
+                    message.map(|message| (Bytes::copy_from_slice(message.body), message.question))
                 })
-            })
-        });
-        match said.await {
-            Some(Err((body, question))) => names.answer_from_afar(&body, answers.owe(question), &peer),
-            Some(Ok(Ok(ToParent::Log(lines)))) => logs::relay(lines, runner, &pool),
-            Some(Ok(_)) => {
-                tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood")
+            });
+            match message.await {
+                Some((body, Some(question))) => self.answer(&body, answers.owe(question)),
+                Some((body, None)) => self.hear(&body),
+                None => return,
             }
-            None => return,
         }
+    }
+
+    fn answer(&self, body: &Bytes, owed: Owed) {
+        match body.split_first() {
+            Some((&PLAIN, wish)) => self.names.answer_from_afar(wish, owed, &self.peer),
+            Some((&LED, _)) => self.commissions.take(body, owed, &self.peer),
+            _ => self.wonder(),
+        }
+    }
+
+    fn hear(&self, body: &[u8]) {
+        match codec::decode(body) {
+            Ok(ToParent::Log(lines)) => logs::relay(lines, self.peer.node().name(), &self.pool),
+            Ok(ToParent::LetGo { child }) => self.commissions.let_go(child),
+            Ok(ToParent::Detach { child }) => self.commissions.detach(child),
+            _ => self.wonder(),
+        }
+    }
+
+    fn wonder(&self) {
+        let runner = self.peer.node().name();
+        tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood");
     }
 }
 
@@ -275,6 +303,7 @@ fn aboard(core: &Arc<Core>, runner: RunnerSeq) {
 struct RunnerEvents {
     core: Weak<Core>,
     runner: RunnerSeq,
+    commissions: Arc<Commissions>,
 }
 
 impl PeerEvents for RunnerEvents {
@@ -290,7 +319,8 @@ impl PeerEvents for RunnerEvents {
             Ok(ToParent::Overdue) => core.feed(Event::Condemn(self.runner)),
             Ok(ToParent::Stalled) => core.feed(Event::Stalled(self.runner)),
             Ok(ToParent::Recovered) => core.feed(Event::Recovered(self.runner)),
-            Ok(ToParent::Log(_)) => {}
+            // Said on the main port, behind what they are about.
+            Ok(ToParent::Log(_) | ToParent::LetGo { .. } | ToParent::Detach { .. }) => {}
             Err(error) => {
                 tracing::warn!(target: "flame::pool", %error, "a notice of a runner cannot be decoded")
             }
@@ -304,6 +334,7 @@ impl PeerEvents for RunnerEvents {
         // First the loss: the slots that come back must not be given to anyone.
         core.feed(Event::Lost(self.runner));
         drop(seats);
+        self.commissions.lost();
     }
 }
 

@@ -27,7 +27,7 @@ use super::{
     error::{DownReason, Refusal, SendError},
     export::{ExportKey, Exportable},
     peer::{ExportGuard, Peer},
-    reference::{BadBody, Encoded, Ready, parse},
+    reference::{BadBody, Encoded, Ready, answer_naming, parse},
     target::{Patience, Remote, report_dead},
 };
 
@@ -195,6 +195,13 @@ fn refuse(owed: Owed, refusal: &Refusal) {
     owed.refuse(Body::Own(refusal.encode()));
 }
 
+/// The answer to a runner for which an actor was placed elsewhere: a reference to it by way of this node, and `payload`.
+/// `None` if the runner's link is gone.
+pub(crate) fn answer_placed(actor: &Arc<Remote>, runner: &Arc<Peer>, payload: &[u8]) -> Option<Bytes> {
+    let port = runner.export(Arc::new(Relay(Arc::clone(actor))))?;
+    Some([&answer_naming(port), payload].concat().into())
+}
+
 /// A body that came over one link, to be sent over another: as it is, unless it has references.
 pub(crate) fn rebase<'a>(body: Body<'a>, from: &Arc<Peer>) -> Result<Ready<'a>, BadBody> {
     let bytes = match &body {
@@ -207,6 +214,7 @@ pub(crate) fn rebase<'a>(body: Body<'a>, from: &Arc<Peer>) -> Result<Ready<'a>, 
     }
     Ok(Ready::Referring(Encoded::Referring {
         method: parts.method,
+        context: Bytes::copy_from_slice(parts.context),
         payload: Bytes::copy_from_slice(parts.payload),
         references: parts.table.into_iter().map(Into::into).collect(),
     }))

@@ -62,7 +62,7 @@ impl Reading {
         let link = peer.link().ok_or(StreamError::Gone)?;
         let expected = link.expect_bulk();
         let mut order = BytesMut::new();
-        put_head(&mut order, 0, false);
+        put_head(&mut order, 0, &[], false);
         varint::put(&mut order, expected.number());
         let asked = remote.ask(Ready::Plain(Body::Copy(&order)), Patience::Bounded);
         let answer = asked.map_err(StreamError::from_send)?.await.map_err(StreamError::from_send)?;
@@ -77,7 +77,7 @@ impl Reading {
     /// Tells the producer that the references in its next item are this node's now.
     fn say_taken(&self) {
         let mut word = BytesMut::new();
-        put_head(&mut word, 0, false);
+        put_head(&mut word, 0, &[], false);
         // If it cannot be told, the link is lost, or this node will be taken for one that has not got them.
         let _ = self.remote.tell(Ready::Plain(Body::Copy(&word)), Patience::Bounded);
     }

@@ -7,7 +7,7 @@ use flame_transport::{Body, BulkReceiver};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::error::StreamError;
-use crate::remote::{Encoded, Peer, Remote, Sendable, decode_keeping, encode_whole, rebase, refers};
+use crate::remote::{Encoded, Peer, Remote, Sendable, decode_keeping, encode_answer, rebase, refers};
 
 /// What flows in a stream.
 pub(super) trait Kind: 'static {
@@ -78,7 +78,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Kind for Items<T> {
     const NUMBER: u32 = ITEMS;
 
     fn pack(item: T, peer: &Arc<Peer>) -> Result<Packed, StreamError> {
-        let encoded = encode_whole(&item, peer.max_message());
+        let encoded = encode_answer(&item, peer.max_message());
         let encoded = encoded
             .map_err(|error| StreamError::failed(format_args!("an item cannot be encoded: {error}")))?;
         Passed::pack(encoded, peer)
