@@ -85,6 +85,10 @@
 //! - A value arrives equal to what was sent, or the sender gets an encode error.
 //! - What is under way to an actor is bounded on both sides. `send` waits and `try_send` refuses; `do_send` never waits, and
 //!   loses messages, not memory. Nobody but the senders to a slow actor is slowed.
+//! - A [`ByteStream`] or [`ItemStream`] flows no faster than it is read, takes the same memory however long it is, and holds up
+//!   no message. Both ends hear of its end, its failure, and the loss of a node.
+//! - A result that holds addresses or streams keeps its runner up, in the one slot of its call, until the last of them is
+//!   dropped.
 //! - A panic in a handler ends that actor and no other.
 //! - One time limit covers queue, boot and execution of a call. Dropping a call cancels its work at the next await. Work that
 //!   comes to no await cannot be ended, nor can a plain `fn`: its caller has the error on time all the same, and two seconds
@@ -113,6 +117,8 @@
 //! | a message, encoded | 16 MiB | [`LinkConfig::with_max_message`] |
 //! | a silent runner | lost after 4 s | [`LinkConfig::with_idle_timeout`] |
 //! | under way to one actor | 1 MiB, 8192 messages | fixed |
+//! | of a stream, ahead of its reader | 1.25 MB | [`LinkConfig::with_stream_window`] |
+//! | streams that flow over a link at a time | 256 each way | fixed |
 //!
 //! # Modules
 //!
@@ -138,6 +144,7 @@ pub mod pool;
 mod registry;
 mod remote;
 pub mod runner;
+mod stream;
 mod task;
 
 pub use attributes::{remote, task, task_fn};
@@ -157,6 +164,7 @@ pub use remote::{
     DownReason, RemoteAddr, RemoteRecipient, Request, SendError, SerdeMessage, serde_recipient as recipient,
 };
 pub use runner::{current_runner, runner};
+pub use stream::{ByteStream, Feed, ItemStream, StreamClosed, StreamError, file};
 pub use task::{Task, TaskRun};
 
 /// What the attributes expand to. Not part of the interface: it changes without notice.

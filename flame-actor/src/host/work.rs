@@ -21,7 +21,7 @@ use super::{
 use crate::{
     context::Context,
     delivery::panics::words_of,
-    remote::{Peer, parse},
+    remote::{Keeper, Peer, parse},
     task::{EncodedOutput, References, RunFn, TaskRun},
 };
 
@@ -120,8 +120,10 @@ impl Job {
         match outcome {
             Ok(EncodedOutput(Ok(encoded))) => match encoded.for_link(&peer) {
                 Ok(sendable) => {
+                    // What the output refers to on this node goes on being work.
+                    sendable.keep(&(Arc::new(busy) as Keeper));
                     owed.reply(Body::Own(sendable.body.clone()));
-                    sendable.sent();
+                    return sendable.sent();
                 }
                 Err(_) => {
                     refuse(owed, &StartFailure::Unencodable("it refers to an unreachable actor".into()))

@@ -36,7 +36,7 @@ use crate::{
     host::protocol::Order,
     node::{ParentError, ParentNode, Reception},
     outlet::Outlet,
-    remote::{Encoded, Peer, SendError},
+    remote::{Encoded, Keeper, Peer, SendError, refers},
 };
 
 /// One pool, shared by its handles, its supervisor and its work.
@@ -448,8 +448,11 @@ impl Drop for Seat {
 }
 
 impl orders::Held for Seat {
-    /// The slot is free when the runner has answered, also if nobody waits for that any more.
-    fn end(self, _: &Result<Bytes, AskError>) {}
+    /// The slot is free when the runner has answered, also if nobody waits for that any more; but an output that refers to
+    /// what is on the runner has it until that is let go.
+    fn end(self, outcome: &Result<Bytes, AskError>) -> Option<Keeper> {
+        outcome.as_ref().is_ok_and(|body| refers(body)).then(|| Arc::new(self) as Keeper)
+    }
 }
 
 impl Shares for Core {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     host::protocol::Order,
-    remote::{Encoded, decode_answer},
+    remote::{Encoded, Keeper, decode_answer},
 };
 
 /// A task that says whether its runner may go.
@@ -27,7 +27,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 struct NoSlot;
 
 impl Held for NoSlot {
-    fn end(self, _: &Result<bytes::Bytes, AskError>) {}
+    fn end(self, _: &Result<bytes::Bytes, AskError>) -> Option<Keeper> {
+        None
+    }
 }
 
 /// Asks a runner's check. One that cannot say keeps its runner.
@@ -51,6 +53,6 @@ async fn answer(core: &Arc<Core>, runner: RunnerSeq) -> Result<bool, String> {
     let Sent::Asked(asked) = sent else { return Err(lost()) };
     let answer =
         tokio::time::timeout(LIMIT, asked).await.map_err(|_| format!("no answer within {LIMIT:?}"))?;
-    let body = answer.map_err(|error| error.to_string())?;
-    decode_answer(&body, Some(&peer)).map_err(|error| error.to_string())
+    let reply = answer.map_err(|error| error.to_string())?;
+    decode_answer(&reply.body, Some(&peer)).map_err(|error| error.to_string())
 }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     host::protocol::join,
-    remote::{Encoded, Peer, SendError, Sendable, discard},
+    remote::{Encoded, Keeper, Peer, SendError, Sendable, discard},
 };
 
 /// An order made for one link, the references in it counted there.
@@ -45,18 +45,26 @@ pub(super) struct Asked<H> {
 }
 
 enum Answer<H> {
-    Came(Result<Bytes, AskError>),
+    Came(Result<Reply, AskError>),
     Never(H),
+}
+
+/// A runner's answer, and what goes on being held for what it refers to.
+pub(super) struct Reply {
+    pub(super) body: Bytes,
+    pub(super) keeper: Option<Keeper>,
 }
 
 /// What an order holds until the runner has answered or is lost, whether somebody waits for that or not.
 pub(super) trait Held: Send + 'static {
-    /// It is over.
-    fn end(self, outcome: &Result<Bytes, AskError>);
+    /// It is over, but for what the answer refers to: if it is to be held for that, it comes back.
+    fn end(self, outcome: &Result<Bytes, AskError>) -> Option<Keeper>;
 }
 
 impl Held for () {
-    fn end(self, _: &Result<Bytes, AskError>) {}
+    fn end(self, _: &Result<Bytes, AskError>) -> Option<Keeper> {
+        None
+    }
 }
 
 /// Sends an order.
@@ -86,9 +94,10 @@ struct Waiter<H> {
 impl<H: Held> Waiter<H> {
     fn end(mut self, outcome: Result<Bytes, AskError>) {
         let Some((held, sender)) = self.parts.take() else { return };
-        held.end(&outcome);
+        let keeper = held.end(&outcome);
+        let outcome = outcome.map(|body| Reply { body, keeper });
         if let Err(Answer::Came(Ok(unwanted))) = sender.send(Answer::Came(outcome)) {
-            discard(&unwanted, &self.home);
+            discard(&unwanted.body, &self.home);
         }
     }
 }
@@ -102,7 +111,7 @@ impl<H> Drop for Waiter<H> {
 }
 
 impl<H> Future for Asked<H> {
-    type Output = Result<Bytes, AskError>;
+    type Output = Result<Reply, AskError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(Pin::new(&mut self.answer).poll(cx));

@@ -31,7 +31,7 @@ use crate::{
     backend::Resources,
     host::protocol::{Order, StartFailure},
     registry::Registry,
-    remote::{DownReason, Encoded, Remote, RemoteAddr, SendError, encode_whole, placed_port},
+    remote::{DownReason, Encoded, Keeper, Remote, RemoteAddr, SendError, encode_whole, placed_port},
 };
 
 /// An actor on its way to a runner: say more about it, then await it for the [`Child`], or take its [`addr`](Placing::addr).
@@ -298,7 +298,7 @@ impl Way<'_> {
         };
         match term.bound(asked).await {
             None => Err(PlaceFailure::timeout(term, WorkPhase::Running, Some(node))),
-            Some(Ok(body)) => match placed_port(&body) {
+            Some(Ok(reply)) => match placed_port(&reply.body) {
                 Some(port) => {
                     peer.adopt(port, self.remote);
                     Ok(Placed::Started(Ownership::new(peer, child)))
@@ -350,10 +350,11 @@ impl Berth {
 
 impl orders::Held for Berth {
     /// A child that has started gives its slot back when it ends.
-    fn end(mut self, outcome: &Result<Bytes, AskError>) {
+    fn end(mut self, outcome: &Result<Bytes, AskError>) -> Option<Keeper> {
         if outcome.is_ok() {
             self.core = None;
         }
+        None
     }
 }
 

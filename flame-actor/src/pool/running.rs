@@ -10,12 +10,12 @@ use super::{
     Core,
     core::Seat,
     error::{CallError, RunnerLoss, WorkPhase, encode_error},
-    orders::{self, Sent},
+    orders::{self, Reply, Sent},
     wish::{Term, Wish},
 };
 use crate::{
     host::protocol::{Order, StartFailure},
-    remote::{self, Encoded, Peer, decode_answer, discard, rebase},
+    remote::{self, Encoded, Keeper, Peer, decode_keeping, discard, rebase},
 };
 
 /// A call that is encoded and may be sent to any runner.
@@ -34,11 +34,13 @@ pub(super) struct Call {
 pub(super) struct Answer {
     body: Bytes,
     peer: Arc<Peer>,
+    /// Held until the last reference in it goes.
+    keeper: Option<Keeper>,
 }
 
 impl Answer {
     pub(super) fn new(body: Bytes, peer: Arc<Peer>) -> Self {
-        Self { body, peer }
+        Self { body, peer, keeper: None }
     }
 
     /// Answers another node with it.
@@ -52,6 +54,10 @@ impl Answer {
             Ok(remote::Ready::Plain(body)) => owed.reply(body),
             Ok(remote::Ready::Referring(answer)) => match answer.for_link(asker) {
                 Ok(sendable) => {
+                    // The slot is held for the asker now.
+                    if let Some(keeper) = &self.keeper {
+                        sendable.keep(keeper);
+                    }
                     owed.reply(Body::Own(sendable.body.clone()));
                     sendable.sent();
                 }
@@ -62,10 +68,9 @@ impl Answer {
     }
 
     pub(super) fn decode<O: DeserializeOwned>(self) -> Result<O, CallError> {
-        decode_answer(&self.body, Some(&self.peer)).map_err(|error| CallError::Output {
-            runner: self.peer.node().clone(),
-            message: error.to_string(),
-        })
+        let Self { body, peer, keeper } = self;
+        decode_keeping(&body, &peer, keeper)
+            .map_err(|error| CallError::Output { runner: peer.node().clone(), message: error.to_string() })
     }
 
     /// Nobody wants it.
@@ -115,7 +120,7 @@ async fn hand_over(core: &Arc<Core>, call: &Call, term: Term, mut seat: Seat) ->
         let runner = peer.node().clone();
         return match term.bound(asked).await {
             None => Err(CallError::timeout(term, WorkPhase::Running, Some(runner))),
-            Some(Ok(body)) => Ok(Outcome::Answered(Answer { body, peer })),
+            Some(Ok(Reply { body, keeper })) => Ok(Outcome::Answered(Answer { body, peer, keeper })),
             Some(Err(AskError::Refused { body })) => {
                 let failure = codec::decode(&body)
                     .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));

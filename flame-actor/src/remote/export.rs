@@ -22,12 +22,12 @@ pub(crate) struct ExportKey {
 }
 
 impl ExportKey {
-    pub(super) fn of<K: 'static>(pointer: u64) -> Self {
+    pub(crate) fn of<K: 'static>(pointer: u64) -> Self {
         Self { pointer, kind: TypeId::of::<K>() }
     }
 }
 
-/// An actor of this node in the form in which it is exported.
+/// An actor of this node in the form in which it is exported; a stream is exported the same way.
 pub(crate) trait Exportable: Send + Sync {
     fn key(&self) -> ExportKey;
 

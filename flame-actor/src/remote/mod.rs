@@ -36,13 +36,14 @@ pub use request::Request;
 
 pub(crate) use any::AnyAddr;
 pub(crate) use error::Refusal;
-pub(crate) use export::ExportedChild;
+pub(crate) use export::{ExportKey, Exportable, ExportedChild};
+pub(crate) use field::{deserialize_reference, serialize_reference};
 pub(crate) use outgoing::{encode_answer, encode_whole};
 pub(crate) use peer::{ExportGuard, Peer, PeerEvents};
 pub(crate) use reference::{
-    Encoded, LED, PLAIN, Ready, Resolved, Sendable, answer_naming, discard, parse, placed, placed_port,
-    put_head,
+    Encoded, LED, PLAIN, Ready, Reference, Resolved, Sendable, answer_naming, discard, parse, placed,
+    placed_port, put_head, refers,
 };
 pub(crate) use relay::{answer_placed, rebase};
-pub(crate) use request::decode_answer;
-pub(crate) use target::Remote;
+pub(crate) use request::{decode_answer, decode_keeping};
+pub(crate) use target::{Keeper, Patience, Remote};

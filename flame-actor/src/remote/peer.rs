@@ -13,7 +13,7 @@ use super::{
     error::{DownReason, SendError},
     export::{ExportKey, Exportable},
     reference,
-    target::Remote,
+    target::{Keeper, Remote},
 };
 use crate::dead_letters;
 
@@ -63,6 +63,8 @@ struct Export {
     actor: Arc<dyn Exportable>,
     key: ExportKey,
     life: u64,
+    /// What is given back when the peer has no reference any more.
+    keeper: Option<Keeper>,
 }
 
 /// An entry of the table of exports; dropped by whoever serves it, when it is done.
@@ -133,8 +135,9 @@ impl Peer {
         let inbox = link.open_port();
         let port = inbox.port();
         let counted = link.export(port);
-        exports.insert(port, key, Arc::clone(&actor));
+        let before = exports.insert(port, key, Arc::clone(&actor));
         drop(exports);
+        drop(before);
         actor.serve(inbox, self);
         counted.then_some(port)
     }
@@ -151,7 +154,9 @@ impl Peer {
         if !link.export(port) {
             return None;
         }
-        let life = exports.insert(port, actor.key(), actor);
+        let (life, before) = exports.insert(port, actor.key(), actor);
+        drop(exports);
+        drop(before);
         Some((inbox, ExportGuard { peer: Arc::downgrade(self), port, life }))
     }
 
@@ -159,6 +164,16 @@ impl Peer {
     pub(crate) fn guard(self: &Arc<Self>, port: u32) -> ExportGuard {
         let life = lock(&self.exports).by_port.get(&port).map_or(0, |export| export.life);
         ExportGuard { peer: Arc::downgrade(self), port, life }
+    }
+
+    /// Holds something until the peer can address none of these ports any more.
+    pub(super) fn keep_exports(&self, ports: &[u32], keeper: &Keeper) {
+        let mut exports = lock(&self.exports);
+        for port in ports {
+            if let Some(export) = exports.by_port.get_mut(port) {
+                export.keeper.get_or_insert_with(|| Arc::clone(keeper));
+            }
+        }
     }
 
     /// Takes back a reference that was counted and not sent.
@@ -231,6 +246,8 @@ impl Peer {
         if let Some(named) = named.and_then(|named| named.upgrade()) {
             named.equals(remote);
         }
+        // A placed actor has a slot of its own, which keeps its runner up.
+        remote.keep(&(Arc::new(()) as Keeper));
         remote.connect(Arc::clone(self), lane);
     }
 
@@ -244,12 +261,19 @@ impl Peer {
 }
 
 impl Exports {
-    fn insert(&mut self, port: u32, key: ExportKey, actor: Arc<dyn Exportable>) -> u64 {
+    /// The entry's life, and the entry before it, which is to be dropped outside of the lock.
+    fn insert(&mut self, port: u32, key: ExportKey, actor: Arc<dyn Exportable>) -> (u64, Option<Export>) {
         self.next += 1;
         let life = self.next;
-        self.by_port.insert(port, Export { actor, key, life });
+        let before = self.by_port.insert(port, Export { actor, key, life, keeper: None });
+        // One whose port was released and that is slow to see it.
+        if let Some(before) = &before
+            && self.by_key.get(&before.key) == Some(&port)
+        {
+            self.by_key.remove(&before.key);
+        }
         self.by_key.insert(key, port);
-        life
+        (life, before)
     }
 
     fn remove(&mut self, port: u32, life: u64) -> Option<Export> {
@@ -327,6 +351,8 @@ impl Service for Upcalls {
         let holds = std::mem::take(&mut *lock(&peer.holds));
         drop((exports, holds));
         peer.events.lost(reason);
+        let remotes: Vec<_> = lock(&peer.remotes).values().filter_map(Weak::upgrade).collect();
+        remotes.iter().for_each(|remote| remote.keep_no_more());
     }
 }
 

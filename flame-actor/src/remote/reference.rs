@@ -17,8 +17,13 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use flame_transport::{Body, varint};
 
-use super::{export::Exportable, peer::Peer, relay::Relay, target::Remote};
-use crate::context;
+use super::{
+    export::Exportable,
+    peer::Peer,
+    relay::Relay,
+    target::{Keeper, Remote},
+};
+use crate::{context, stream};
 
 /// A reference to an actor in a value that is encoded, whatever link it will go over.
 #[derive(Clone)]
@@ -47,7 +52,10 @@ impl From<Resolved> for Reference {
     fn from(resolved: Resolved) -> Self {
         match resolved {
             Resolved::Home(actor, method) => Self::Local(actor, method),
-            Resolved::Remote(remote, method) => Self::Remote(remote, method),
+            // One to a stream leads to no handler that a message could be sent on to: it is read here and flows on.
+            Resolved::Remote(remote, method) => {
+                stream::pass_on(remote, method).unwrap_or_else(|remote| Self::Remote(remote, method))
+            }
         }
     }
 }
@@ -146,6 +154,11 @@ impl Encoded {
 }
 
 impl Sendable {
+    /// Holds something as long as the receiver holds any reference in the body to what is on this node.
+    pub(crate) fn keep(&self, keeper: &Keeper) {
+        self.counted.peer.keep_exports(&self.counted.ports, keeper);
+    }
+
     /// The body is on its way: the references in it are the receiver's now.
     pub(crate) fn sent(mut self) {
         self.counted.ports.clear();
@@ -218,6 +231,11 @@ fn parse_head(mut body: &[u8]) -> Result<Head<'_>, BadBody> {
     let context =
         if head & HAS_CONTEXT == 0 { &[][..] } else { context::take(&mut body).map_err(|_| BadBody)? };
     Ok(Head { method, has_table: head & HAS_TABLE != 0, context, rest: body })
+}
+
+/// Whether there are references in a body.
+pub(crate) fn refers(mut body: &[u8]) -> bool {
+    varint::take(&mut body).is_some_and(|head| head & HAS_TABLE != 0)
 }
 
 /// The port in an answer that is nothing but one reference to an actor of the sender's.

@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 use super::{
     error::{DownReason, SendError},
     peer::Peer,
-    reference::parse,
+    reference::{Parts, Resolved, parse},
     scope,
-    target::{Pending, Remote},
+    target::{Keeper, Pending, Remote},
 };
 
 /// An answer under way: resolves to what the handler returned, or to why there is nothing.
@@ -90,10 +90,36 @@ pub(crate) fn decode_answer<R: DeserializeOwned>(
     body: &Bytes,
     peer: Option<&Arc<Peer>>,
 ) -> Result<R, SendError> {
-    let bad = |message: &str| SendError::Decode { what: "the answer", message: message.to_owned() };
-    let peer = peer.ok_or(SendError::NoReply)?;
-    let parts = parse(body, peer).map_err(|_| bad("its references are gone"))?;
-    scope::decode(parts.payload, parts.table).map_err(|error| bad(&error.to_string()))
+    decode_parts(read(body, peer.ok_or(SendError::NoReply)?)?)
+}
+
+/// As [`decode_answer`]. What the answer refers to on the peer's node holds `keeper` until its last reference goes.
+pub(crate) fn decode_keeping<R: DeserializeOwned>(
+    body: &Bytes,
+    peer: &Arc<Peer>,
+    keeper: Option<Keeper>,
+) -> Result<R, SendError> {
+    let parts = read(body, peer)?;
+    for reference in &parts.table {
+        if let (Resolved::Remote(remote, _), Some(keeper)) = (reference, &keeper)
+            && remote.peer().is_some_and(|home| Arc::ptr_eq(home, peer))
+        {
+            remote.keep(keeper);
+        }
+    }
+    decode_parts(parts)
+}
+
+fn read<'a>(body: &'a Bytes, peer: &Arc<Peer>) -> Result<Parts<'a>, SendError> {
+    parse(body, peer).map_err(|_| undecodable("its references are gone"))
+}
+
+fn decode_parts<R: DeserializeOwned>(parts: Parts<'_>) -> Result<R, SendError> {
+    scope::decode(parts.payload, parts.table).map_err(|error| undecodable(&error.to_string()))
+}
+
+fn undecodable(message: &str) -> SendError {
+    SendError::Decode { what: "the answer", message: message.to_owned() }
 }
 
 fn from_mailbox(error: MailboxError) -> SendError {

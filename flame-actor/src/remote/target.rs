@@ -2,6 +2,7 @@
 //! bounded queue before it.
 
 use std::{
+    any::Any,
     collections::VecDeque,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -19,12 +20,17 @@ use super::{
 };
 use crate::dead_letters;
 
+/// Something that is held as long as references to an actor or stream are, such as a slot.
+pub(crate) type Keeper = Arc<dyn Any + Send + Sync>;
+
 /// An actor of another node. There is one target for each, shared by all references to it.
 pub(crate) struct Remote {
     route: OnceLock<Route>,
     waiting: Mutex<Waiting>,
     /// The target of the same actor that was there before, while the actor was being placed and gave itself away already.
     first: OnceLock<Arc<Remote>>,
+    /// What is given back with the last reference.
+    keeper: Mutex<Option<Keeper>>,
 }
 
 struct Route {
@@ -63,7 +69,12 @@ impl Remote {
 
     /// An actor that is being placed.
     pub(crate) fn unconnected() -> Arc<Self> {
-        Arc::new(Self { route: OnceLock::new(), waiting: Mutex::default(), first: OnceLock::new() })
+        Arc::new(Self {
+            route: OnceLock::new(),
+            waiting: Mutex::default(),
+            first: OnceLock::new(),
+            keeper: Mutex::default(),
+        })
     }
 
     pub(super) fn connected(peer: Arc<Peer>, lane: Lane) -> Arc<Self> {
@@ -181,6 +192,22 @@ impl Remote {
         }
     }
 
+    /// Holds something until the last reference goes, or the link. One that holds something already needs no more.
+    pub(super) fn keep(&self, keeper: &Keeper) {
+        self.keeper_slot().get_or_insert_with(|| Arc::clone(keeper));
+    }
+
+    pub(crate) fn keeper(&self) -> Option<Keeper> {
+        self.keeper_slot().clone()
+    }
+
+    /// The link is lost: there is nothing left to hold anything for.
+    pub(super) fn keep_no_more(&self) {
+        // Dropped outside of the lock: it may be a slot, which goes to somebody else.
+        let keeper = self.keeper_slot().take();
+        drop(keeper);
+    }
+
     /// Waits for the actor's lane; an error if it will never be there.
     pub(super) fn poll_lane(&self, cx: &mut Context<'_>) -> Poll<Result<&Lane, DownReason>> {
         if let Some(route) = self.route.get() {
@@ -216,6 +243,10 @@ impl Remote {
             (Some(node), Some(port)) => format!("{node}:{port}"),
             _ => "being placed".to_owned(),
         }
+    }
+
+    fn keeper_slot(&self) -> MutexGuard<'_, Option<Keeper>> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {

@@ -6,7 +6,7 @@
 //! end    := 0 outcome:u8 words         outcome 0: all is there, 1: the producer failed, and its words
 //! ```
 //!
-//! A stream that stops without an end was given up by its producer.
+//! A stream that stops without an end was given up by its producer, which resets it with its number as the code.
 
 use bytes::{Buf, Bytes};
 

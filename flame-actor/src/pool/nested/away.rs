@@ -121,7 +121,7 @@ impl Away {
             Sent::Unsent(()) => return Err(Unanswered::NoParent),
         };
         match asked.await {
-            Ok(answer) => Ok((answer, parent)),
+            Ok(answer) => Ok((answer.body, parent)),
             Err(AskError::Refused { body }) => Err(Unanswered::Refused(body)),
             Err(lost) => Err(Unanswered::Lost(lost)),
         }

@@ -34,18 +34,21 @@ pub(super) struct Bulks {
 struct State {
     /// The number that is drawn next; none above it is known to the peer.
     next: u64,
-    expected: HashMap<u64, oneshot::Sender<quinn::RecvStream>>,
+    expected: HashMap<u64, oneshot::Sender<Arrival>>,
     /// How many are expected or read now, and were at the most.
     open: u32,
     most: u32,
 }
+
+/// A stream that has come; `None` if its producer gave it up before it said anything.
+type Arrival = Option<quinn::RecvStream>;
 
 /// A bulk stream that this node has a number for. Dropped, the stream is refused when it comes.
 #[derive(Debug)]
 #[must_use = "dropping it refuses the stream"]
 pub struct ExpectedBulk {
     seat: Seat,
-    arrival: oneshot::Receiver<quinn::RecvStream>,
+    arrival: oneshot::Receiver<Arrival>,
 }
 
 /// The right to read one stream.
@@ -85,12 +88,13 @@ impl ExpectedBulk {
     ///
     /// # Errors
     ///
-    /// The link is lost.
-    pub async fn arrived(self) -> Result<BulkReceiver, LinkLost> {
+    /// The producer has given it up, or the link is lost.
+    pub async fn arrived(self) -> Result<BulkReceiver, BulkError> {
         let Self { seat, arrival } = self;
         match arrival.await {
-            Ok(stream) => Ok(BulkReceiver::new(stream, seat)),
-            Err(_) => Err(seat.shared.ended().await),
+            Ok(Some(stream)) => Ok(BulkReceiver::new(stream, seat)),
+            Ok(None) => Err(BulkError::GivenUp),
+            Err(_) => Err(BulkError::Lost(seat.shared.ended().await)),
         }
     }
 }
@@ -113,7 +117,7 @@ impl Bulks {
     }
 
     /// A stream has come. One that nobody expects any more is refused.
-    fn deliver(&self, number: u64, stream: quinn::RecvStream) -> Result<(), Malformed> {
+    fn deliver(&self, number: u64, stream: Arrival) -> Result<(), Malformed> {
         let mut state = self.lock();
         if number >= state.next {
             return Err(Malformed("bulk stream: nobody has asked for it"));
@@ -142,7 +146,7 @@ pub(super) async fn accept(shared: Arc<Shared>, connection: quinn::Connection) -
                 Err(error) => return lost_by(error),
             },
             Some(arrived) = arriving.join_next() => {
-                // One that ends before its number was given up by its producer.
+                // The link is lost, or the stream has no number and so is nobody's.
                 let Ok(Some((number, stream))) = arrived else { continue };
                 if let Err(malformed) = shared.bulks.deliver(number, stream) {
                     return LinkLost::Protocol { detail: malformed.to_string() };
@@ -152,8 +156,12 @@ pub(super) async fn accept(shared: Arc<Shared>, connection: quinn::Connection) -
     }
 }
 
-async fn with_number(mut stream: quinn::RecvStream) -> Option<(u64, quinn::RecvStream)> {
+async fn with_number(mut stream: quinn::RecvStream) -> Option<(u64, Arrival)> {
+    use quinn::{ReadError, ReadExactError};
     let mut number = [0; 8];
-    stream.read_exact(&mut number).await.ok()?;
-    Some((u64::from_le_bytes(number), stream))
+    match stream.read_exact(&mut number).await {
+        Ok(()) => Some((u64::from_le_bytes(number), Some(stream))),
+        Err(ReadExactError::ReadError(ReadError::Reset(number))) => Some((number.into_inner(), None)),
+        Err(_) => None,
+    }
 }

@@ -24,6 +24,7 @@ const COPY: usize = 4 * 1024;
 pub struct BulkSender {
     shared: Arc<Shared>,
     stream: quinn::SendStream,
+    number: u64,
     queue: Vec<Bytes>,
     tail: BytesMut,
     queued: usize,
@@ -49,7 +50,7 @@ impl BulkSender {
         let _ = stream.set_priority(PRIORITY);
         let tail = BytesMut::from(&number.to_le_bytes()[..]);
         let queued = tail.len();
-        Ok(Self { shared, stream, queue: Vec::new(), tail, queued, ended: false })
+        Ok(Self { shared, stream, number, queue: Vec::new(), tail, queued, ended: false })
     }
 
     /// Queues a frame, to be written by [`flush`](Self::flush). One without bytes is left out.
@@ -138,8 +139,8 @@ impl BulkSender {
 impl Drop for BulkSender {
     fn drop(&mut self) {
         if !self.ended {
-            // Else QUIC would take the drop for the end.
-            let _ = self.stream.reset(0u32.into());
+            // Else QUIC would take the drop for the end. The number is told again, as it may not have left yet.
+            let _ = self.stream.reset(quinn::VarInt::from_u64(self.number).unwrap_or_default());
         }
     }
 }
