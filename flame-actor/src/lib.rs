@@ -123,6 +123,7 @@ pub mod pool;
 mod registry;
 mod remote;
 pub mod runner;
+mod supervise;
 mod task;
 
 pub use attributes::{remote, task};
@@ -136,6 +137,7 @@ pub use remote::{
     DownReason, RemoteAddr, RemoteRecipient, Request, SendError, SerdeMessage, serde_recipient as recipient,
 };
 pub use runner::{current_runner, runner};
+pub use supervise::{Between, Restart};
 pub use task::{Task, TaskRun};
 
 /// What the attributes expand to. Not part of the interface: it changes without notice.

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
 
 /// How an instance ended, as its backend saw it. `Display` says it in words that follow on "the runner": "exited with
 /// code 1", "was killed by signal 9 (SIGKILL)".
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ExitReason {
     /// It ended by itself, or as it was asked to.
