@@ -84,8 +84,12 @@
 //! - What is under way to an actor is bounded on both sides. `send` waits and `try_send` refuses; `do_send` never waits, and
 //!   loses messages, not memory. Nobody but the senders to a slow actor is slowed.
 //! - A panic in a handler ends that actor and no other.
-//! - One time limit covers queue, boot and execution of a call. Dropping a call cancels its work at the next await. A task that
-//!   never yields cannot be cancelled; its caller has the error on time all the same.
+//! - One time limit covers queue, boot and execution of a call. Dropping a call cancels its work at the next await. Work that
+//!   comes to no await cannot be ended, nor can a plain `fn`: its caller has the error on time all the same, and two seconds
+//!   later its runner takes no more work, lets the rest finish, and ends.
+//! - Code that blocks its arbiter holds up the actors of that arbiter and nothing else. Within a second nothing more is
+//!   started there, and what waited there moves on; a runner whose arbiters are all blocked gets nothing. A child may have an
+//!   arbiter of its own ([`Placing::own_arbiter`]), and plain `fn` tasks run on threads that may block.
 //! - A runner ends within 5 seconds of its parent, whatever ended that, and takes with it what it started in its process group.
 //!   A lost link is a lost runner: there is no reconnect, and no message is sent twice.
 //! - Only a node with a fresh ticket of this parent joins, and only one of the same build.

@@ -6,6 +6,7 @@
 //!   Listener  ◀── QUIC, mutual TLS 1.3; hello, welcome ──┘
 //!   Link ═══ control stream: pings, credit, signals ════ Link
 //!        ═══ data stream: the frames of all lanes ══════
+//!        ─── bulk streams, one a flow of bytes ────────▶
 //!   Lane ──── tell, ask ────────────────────────▶ Inbox of a port
 //! ```
 //!
@@ -16,6 +17,8 @@
 //! - **Lanes.** A [`Lane`] is an ordered sequence of messages to one port of the peer, with credit of its own that is granted from what
 //!   was handled. Nobody's slowness holds up another lane, and what a peer can make this node hold is bounded ([`Limits`]). Long
 //!   messages are cut and interleaved with short ones.
+//! - **Bulk.** A flow of bytes has a QUIC stream of its own, below the lanes in priority, with QUIC's own back-pressure. It is
+//!   opened when its reader asks ([`Link::expect_bulk`], [`Link::open_bulk`]).
 //! - **Liveness.** Each side pings; a silent peer is lost after [`LinkConfig::with_idle_timeout`] (4 s), and reported once, as a
 //!   [`LinkLost`] with its reason. There is no reconnect.
 //! - **Codec.** [`codec`] is MessagePack that keeps serde's whole data model: a value arrives equal to what was sent, or is
@@ -38,8 +41,8 @@ pub use endpoint::{
 pub use identity::{Authority, Credentials, IdentityError};
 pub use lane::{Body, Limits, Window};
 pub use link::{
-    Answer, Answers, AskError, Inbox, Interrupt, Lane, Link, LinkLost, MAIN_PORT, Message, Owed, Question,
-    SendError, Service,
+    Answer, Answers, AskError, BulkClosed, BulkError, BulkReceiver, BulkSender, ExpectedBulk, Inbox,
+    Interrupt, Lane, Link, LinkLost, MAIN_PORT, Message, Owed, Question, SendError, Service,
 };
 pub use node::{InvalidNodeName, NodeId};
-pub use wire::varint;
+pub use wire::{bulk::Part, varint};

@@ -59,3 +59,18 @@ pub async fn log(words: String) {
 pub async fn exit(code: i32) {
     std::process::exit(code);
 }
+
+/// Says that it has begun, and never comes to an await.
+#[task]
+pub async fn spin(begun: RemoteRecipient<Begun>) {
+    begun.do_send(Begun(std::process::id()));
+    loop {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Wants more memory than any machine has.
+#[task]
+pub async fn want_memory() -> usize {
+    std::hint::black_box(Vec::<u8>::with_capacity(isize::MAX.unsigned_abs())).capacity()
+}

@@ -22,8 +22,33 @@ pub enum ExitReason {
         /// Whether a core dump was written.
         core: bool,
     },
-    /// It was killed for memory: its memory limit, or the machine's memory, was exhausted.
+    /// Memory ran out: the kernel killed it at its memory limit or the machine's, or an allocation failed and it
+    /// aborted.
     OutOfMemory,
+    /// Its node was short of something, or was being emptied.
+    Evicted {
+        /// What the cluster said.
+        detail: String,
+    },
+    /// It had to make room for something of a higher priority.
+    Preempted {
+        /// What the cluster said.
+        detail: String,
+    },
+    /// Somebody other than the pool deleted it.
+    Deleted {
+        /// What is known of that.
+        detail: String,
+    },
+    /// It had lived for as long as it was allowed to.
+    LifeOver,
+    /// The node that it ran on is gone, or cannot be reached.
+    NodeLost {
+        /// Which node, if that is known.
+        node: Option<String>,
+        /// What the cluster said.
+        detail: String,
+    },
     /// It is gone, and no more is known than this.
     Unknown {
         /// What is known.
@@ -51,7 +76,15 @@ impl fmt::Display for ExitReason {
                 }
                 if *core { f.write_str(" and left a core dump") } else { Ok(()) }
             }
-            Self::OutOfMemory => f.write_str("was killed because memory ran out"),
+            Self::OutOfMemory => f.write_str("ended because memory ran out"),
+            Self::Evicted { detail } => write!(f, "was evicted: {detail}"),
+            Self::Preempted { detail } => write!(f, "was preempted: {detail}"),
+            Self::Deleted { detail } => write!(f, "was deleted: {detail}"),
+            Self::LifeOver => f.write_str("was ended because its longest life was over"),
+            Self::NodeLost { node: Some(node), detail } => {
+                write!(f, "was lost with its node {node}: {detail}")
+            }
+            Self::NodeLost { node: None, detail } => write!(f, "was lost with its node: {detail}"),
             Self::Unknown { detail } => write!(f, "ended in an unknown way: {detail}"),
         }
     }

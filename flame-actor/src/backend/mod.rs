@@ -18,7 +18,9 @@
 //! [`RUNNER_VARIABLE`], which holds only public facts, and then reads the ticket from standard input. A backend of
 //! your own does the same: it starts the app with [`RUNNER_VARIABLE`] set to [`RUNNER_ON_STDIN`], writes
 //! [`Ticket::to_stdin`] to its standard input, and keeps that open for as long as the runner may live: at the end of
-//! file the runner ends itself and its process group.
+//! file the runner ends itself and its process group. Where the backend has no pipe to the runner, it puts
+//! [`Ticket::encode`] into a file that only the runner reads, and sets the variable to [`runner_in_file`]; such a runner ends
+//! itself when its link to the parent is lost.
 
 mod boot_error;
 mod exit;
@@ -32,7 +34,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use flame_transport::NodeId;
@@ -44,7 +46,7 @@ pub use self::{
     process::ProcessBackend,
     ticket::{Ticket, TicketError},
 };
-pub use crate::runner::guard::{RUNNER_ON_STDIN, RUNNER_VARIABLE};
+pub use crate::runner::guard::{RUNNER_ON_STDIN, RUNNER_VARIABLE, runner_in_file};
 
 /// A boxed future that may move between threads, so that [`Backend`] and [`Instance`] can be trait objects.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -60,7 +62,7 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// - the instance runs *this* build of the app (a runner of another build is refused when it joins);
 /// - the ticket reaches that instance and nobody else ([how](self#how-a-runner-gets-its-ticket));
 /// - the instance does not outlive this process by more than 5 seconds, however this process ends;
-/// - no method blocks the thread that calls it, and none panics.
+/// - no method but [`Backend::prepare`] blocks the thread that calls it, and none panics.
 ///
 /// It does *not* retry, count instances or wait for the runner to join: the pool does, and terminates the instance of
 /// a boot that took too long.
@@ -124,7 +126,34 @@ pub trait Backend: Send + Sync + 'static {
     fn listen(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
     }
+
+    /// Makes ready to boot runners for the pool of this name, before anything else is asked of the backend. What is set
+    /// wrongly, or refused by whoever boots the runners, is found here and not at the first boot. Called by
+    /// [`PoolBuilder::start`](crate::PoolBuilder::start), on its caller's thread; the one method that may block, for a few
+    /// seconds. The default does nothing.
+    ///
+    /// # Errors
+    ///
+    /// What keeps every boot from working: the pool is not made.
+    fn prepare(&self, pool: &str) -> Result<(), PrepareError> {
+        let _ = pool;
+        Ok(())
+    }
+
+    /// How long a boot may take where the pool's builder says nothing. The default is 30 s.
+    fn boot_timeout(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    /// How long the end of an instance may take, from [`Instance::terminate`] to [`Instance::exited`], before the pool
+    /// reports it as leaked. The default is 10 s.
+    fn terminate_timeout(&self) -> Duration {
+        Duration::from_secs(10)
+    }
 }
+
+/// Why a backend cannot boot runners at all.
+pub type PrepareError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One runner that a backend has created.
 ///
@@ -159,6 +188,21 @@ pub trait Instance: Send + Sync + Debug {
     /// Ends the instance and all that it started by force, at once and without grace.
     fn kill(&self);
 
+    /// Its runner has joined: what was only needed to boot it can go. The default does nothing.
+    fn joined(&self) {}
+
+    /// Resolves if the backend sees that the runner will not join, though the instance is not gone yet: its image cannot
+    /// be pulled, no machine has room for it. The pool then gives the boot up with this error, which says more than that
+    /// the time was over, and terminates the instance. Awaited once, until the runner has joined or the instance is gone;
+    /// the default never resolves.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    fn broken(&self) -> BoxFuture<BootError> {
+        Box::pin(std::future::pending())
+    }
+
     /// The last lines that the instance printed, oldest first, for reports of boots and runners that failed. Bounded
     /// by the backend; empty where it cannot see any.
     fn log_tail(&self) -> Vec<String> {
@@ -178,6 +222,8 @@ pub struct Boot {
     pub ticket: Ticket,
     /// When the pool gives up on this boot. No instance should be created past it.
     pub deadline: Instant,
+    /// How long the runner may go on with what it has begun once it is told to go: the pool's `shutdown_timeout`.
+    pub drain: Duration,
 }
 
 impl Boot {
@@ -185,6 +231,6 @@ impl Boot {
     /// backend.
     #[must_use]
     pub fn new(runner: NodeId, pool: impl Into<Arc<str>>, ticket: Ticket, deadline: Instant) -> Self {
-        Self { runner, pool: pool.into(), ticket, deadline }
+        Self { runner, pool: pool.into(), ticket, deadline, drain: Duration::from_secs(30) }
     }
 }

@@ -1,6 +1,6 @@
 //! The ticket: what a runner needs to join its parent, and how it crosses a pipe.
 
-use std::{fmt, io, io::Read};
+use std::{fmt, io, io::Read, path::PathBuf, time::Duration};
 
 use bytes::BytesMut;
 use flame_transport::{Invitation, LinkConfig, codec};
@@ -18,6 +18,8 @@ pub struct Ticket {
     pub pool: String,
     /// How the link to the parent behaves.
     pub link: LinkConfig,
+    /// After how long the runner takes no more work, finishes what it has and ends. `None`, the default, for never.
+    pub life: Option<Duration>,
 }
 
 impl Ticket {
@@ -27,7 +29,7 @@ impl Ticket {
     /// A ticket for a runner of `pool`.
     #[must_use]
     pub fn new(invitation: Invitation, pool: impl Into<String>, link: LinkConfig) -> Self {
-        Self { invitation, pool: pool.into(), link }
+        Self { invitation, pool: pool.into(), link, life: None }
     }
 
     /// The ticket as bytes, for [`Ticket::decode`] in the same build of the app. Secret.
@@ -110,6 +112,16 @@ pub enum TicketError {
     /// Standard input begins with something that no parent writes.
     #[error("standard input holds no ticket")]
     NoTicket,
+    /// The file that was to hold the ticket did not come: the parent has given this boot up, or ended.
+    #[error("no ticket at {} within {waited:?}: {source}", path.display())]
+    NoFile {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// For how long.
+        waited: Duration,
+        /// What the system said at last.
+        source: io::Error,
+    },
     /// The pipe failed or ended midway.
     #[error("the pipe that carries the ticket failed")]
     Pipe(#[from] io::Error),
@@ -120,8 +132,6 @@ const MARK: [u8; 8] = *b"FLAMEtk1";
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use flame_transport::{Authority, NodeId};
 
     use super::*;

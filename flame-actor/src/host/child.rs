@@ -16,7 +16,12 @@ use flame_transport::{Body, Owed};
 use futures_util::task::AtomicWaker;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Busy, Host, protocol::StartFailure, protocol::cut};
+use super::{
+    Busy, Host,
+    arbiters::OwnArbiter,
+    ledger::Running,
+    protocol::{StartFailure, cut},
+};
 use crate::{
     delivery::{
         lane::{Fate, Lane},
@@ -38,7 +43,9 @@ pub struct Start {
     body: Bytes,
     owed: Owed,
     child: u64,
+    stop: StopHandle,
     busy: Busy,
+    own: Option<OwnArbiter>,
 }
 
 /// Tells a child to stop, whatever it waits for.
@@ -49,6 +56,7 @@ pub(super) struct StopHandle(Arc<StopState>);
 struct StopState {
     wanted: AtomicBool,
     waker: AtomicWaker,
+    running: Running,
 }
 
 impl Start {
@@ -58,9 +66,19 @@ impl Start {
         body: Bytes,
         owed: Owed,
         child: u64,
+        stop: StopHandle,
         busy: Busy,
     ) -> Self {
-        Self { host, peer, body, owed, child, busy }
+        Self { host, peer, body, owed, child, stop, busy, own: None }
+    }
+
+    pub(super) fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
+    /// Starts it on an arbiter of its own, which ends with it.
+    pub(super) fn on(self, own: OwnArbiter) -> Self {
+        Self { own: Some(own), ..self }
     }
 }
 
@@ -75,11 +93,16 @@ impl StopHandle {
         self.0.wanted.store(true, Ordering::Release);
         self.0.waker.wake();
     }
+
+    /// Whether the actor was told to stop and is in a handler that has gone on ever since.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.0.wanted.load(Ordering::Acquire) && self.0.running.get()
+    }
 }
 
 /// Decodes a value of the type `A` and starts it.
 pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwned>(start: Start) {
-    let Start { host, peer, body, owed, child, busy } = start;
+    let Start { host, peer, body, owed, child, stop, busy, own } = start;
     let refuse = |owed: Owed, failure: StartFailure| owed.refuse(Body::Own(failure.encode()));
     let actor = catch_unwind(AssertUnwindSafe(|| {
         let parts = parse(&body, &peer).map_err(|_| "its references are gone".to_owned())?;
@@ -100,7 +123,6 @@ pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwne
     let lane =
         Lane::new(inbox, link.answers(), registry.methods::<A>(), Arc::clone(&peer), fate.clone(), export);
     ctx.spawn(lane);
-    let stop = StopHandle::default();
     host.children().insert(child, stop.clone());
     let life = Life {
         context: Some(Box::pin(ctx.into_future(actor))),
@@ -110,17 +132,18 @@ pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwne
         host,
         child,
         _busy: busy,
+        _own: own,
     };
     actix_rt::spawn(life);
 }
 
 /// An actor in its context.
-type Running<A> = Pin<Box<ContextFut<A, Context<A>>>>;
+type InContext<A> = Pin<Box<ContextFut<A, Context<A>>>>;
 
 /// The whole life of a child, from `started` to `stopped`.
 struct Life<A: Actor<Context = Context<A>>> {
     /// `None` once it has ended.
-    context: Option<Running<A>>,
+    context: Option<InContext<A>>,
     /// The answer that is owed until `started` has run.
     start: Option<(Owed, Bytes)>,
     fate: Fate,
@@ -128,6 +151,7 @@ struct Life<A: Actor<Context = Context<A>>> {
     host: Arc<Host>,
     child: u64,
     _busy: Busy,
+    _own: Option<OwnArbiter>,
 }
 
 impl<A: Actor<Context = Context<A>>> Future for Life<A> {
@@ -141,7 +165,8 @@ impl<A: Actor<Context = Context<A>>> Future for Life<A> {
             // Also an actor that waits for a future, which would not get a message that says so.
             context.as_mut().get_mut().ctx().stop();
         }
-        let polled = catch_unwind(AssertUnwindSafe(|| context.as_mut().poll(cx)));
+        let running = &this.stop.0.running;
+        let polled = catch_unwind(AssertUnwindSafe(|| running.during(|| context.as_mut().poll(cx))));
         if let Err(panic) = &polled {
             let message = cut(words_of(&**panic));
             if let Some((owed, _)) = this.start.take() {

@@ -3,73 +3,89 @@
 //! A parent asks its runner's main port; the [`Host`] starts what it asks for on one of its arbiters and answers when
 //! the actor is addressable or the task has its output.
 
+mod arbiters;
 mod child;
+mod here;
+mod ledger;
 pub(crate) mod protocol;
 mod work;
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     future::poll_fn,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::{Duration, Instant},
 };
 
-use actix::{Arbiter, ArbiterHandle};
+use actix::ArbiterHandle;
 use bytes::Bytes;
-use flame_transport::{Inbox, LinkLost, Owed, codec};
+use flame_transport::{Answers, Body, Inbox, LinkLost, NodeId, Owed, Question, codec};
 use tokio::sync::watch;
 
 pub(crate) use child::place;
 pub use child::{PlaceFn, Start};
+pub(crate) use here::{enter, here};
+pub(crate) use ledger::Busy;
 
 use crate::{
     registry::Registry,
     remote::{DownReason, Peer, PeerEvents},
 };
+use arbiters::{Arbiters, OwnArbiter, Seen};
 use child::StopHandle;
+use ledger::{Ledger, Running, Work};
 use protocol::{Order, StartFailure, ToParent, ToRunner, split};
+use work::Job;
 
 /// What a runner hosts for its parent.
 pub(crate) struct Host {
-    peer: OnceLock<Arc<Peer>>,
-    /// The arbiters that share the work.
-    arbiters: Vec<ArbiterHandle>,
-    next: AtomicUsize,
+    node: NodeId,
+    /// Kept by whoever serves it.
+    peer: OnceLock<Weak<Peer>>,
+    arbiters: Arbiters,
     children: Mutex<HashMap<u64, StopHandle>>,
-    /// How many children and tasks there are.
-    busy: watch::Sender<usize>,
+    ledger: Arc<Ledger>,
     notices: watch::Sender<Option<Notice>>,
 }
 
-/// What a runner hears of its parent.
+/// What changes a runner's life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notice {
     /// Finish, say goodbye and exit.
     Retire,
+    /// The same, because there is work that should have ended and does not.
+    Overdue,
     /// The link is lost.
     Lost(LinkLost),
 }
 
 impl Host {
-    /// A host whose work runs on these arbiters, and the last that it has heard of its parent.
-    pub(crate) fn new(arbiters: Vec<ArbiterHandle>) -> (Arc<Self>, watch::Receiver<Option<Notice>>) {
+    /// The host of a runner whose work runs on these arbiters, and what changes its life.
+    pub(crate) fn new(
+        node: NodeId,
+        arbiters: Vec<ArbiterHandle>,
+    ) -> (Arc<Self>, watch::Receiver<Option<Notice>>) {
         let (notices, heard) = watch::channel(None);
         let host = Self {
+            node,
             peer: OnceLock::new(),
-            arbiters,
-            next: AtomicUsize::new(0),
+            arbiters: Arbiters::new(arbiters),
             children: Mutex::default(),
-            busy: watch::Sender::new(0),
+            ledger: Arc::default(),
             notices,
         };
         (Arc::new(host), heard)
     }
 
+    /// Which runner it is.
+    pub(crate) fn node(&self) -> &NodeId {
+        &self.node
+    }
+
     /// Takes orders from the parent until the link ends.
     pub(crate) async fn serve(self: Arc<Self>, peer: Arc<Peer>, mut inbox: Inbox) {
-        let _ = self.peer.set(Arc::clone(&peer));
+        let _ = self.peer.set(Arc::downgrade(&peer));
         let Some(link) = peer.link() else { return };
         let answers = link.answers();
         loop {
@@ -80,7 +96,7 @@ impl Host {
             });
             let Some((body, question)) = order.await else { return };
             match question {
-                Some(question) => self.obey(&body, answers.owe(question), &peer),
+                Some(question) => self.obey(&body, question, &answers, &peer),
                 None => tracing::warn!(parent = %peer.node(), "an order that nobody waits for is ignored"),
             }
         }
@@ -91,65 +107,98 @@ impl Host {
         self.children().values().for_each(StopHandle::stop);
     }
 
-    /// Waits until there is neither child nor task.
+    /// Waits until there is neither child nor task, but for those that cannot be ended.
     pub(crate) async fn idle(&self) {
-        // The sender is in `self`.
-        let _ = self.busy.subscribe().wait_for(|busy| *busy == 0).await;
+        self.ledger.idle().await;
+    }
+
+    /// How many children and tasks there still are.
+    pub(crate) fn busy(&self) -> usize {
+        self.ledger.load().busy
+    }
+
+    /// Looks after what runs here, for as long as it is polled. It has to be polled by a thread that no work can block.
+    pub(crate) async fn look_after(&self) -> Infallible {
+        const LOOK: Duration = Duration::from_millis(250);
+        let mut seen = Seen { all_well: true, all_blocked: false };
+        loop {
+            if seen.all_well {
+                // A runner that has nothing to do costs nothing.
+                self.ledger.busy().await;
+            }
+            tokio::time::sleep(LOOK).await;
+            let now = Instant::now();
+            let before = std::mem::replace(&mut seen, self.arbiters.look(now));
+            if seen.all_blocked != before.all_blocked {
+                let word = if seen.all_blocked { ToParent::Stalled } else { ToParent::Recovered };
+                self.tell_parent(&word);
+            }
+            let parent = self.parent();
+            let link = parent.as_ref().and_then(|peer| peer.link());
+            if self.ledger.look(now, |question| link.is_some_and(|link| link.is_cancelled(question))) {
+                tracing::warn!("work that should have ended does not come to an await: its runner goes");
+                self.notice(Notice::Overdue);
+            }
+        }
     }
 
     /// Tells the parent something, ahead of all messages.
     pub(crate) fn tell_parent(&self, notice: &ToParent) {
-        if let Some(peer) = self.peer.get() {
+        if let Some(peer) = self.parent() {
             peer.signal(&notice.encode());
         }
     }
 
-    fn obey(self: &Arc<Self>, body: &Bytes, owed: Owed, peer: &Arc<Peer>) {
-        let refuse =
-            |owed: Owed, failure: StartFailure| owed.refuse(flame_transport::Body::Own(failure.encode()));
+    fn parent(&self) -> Option<Arc<Peer>> {
+        self.peer.get()?.upgrade()
+    }
+
+    fn obey(self: &Arc<Self>, body: &Bytes, question: Question, answers: &Answers, peer: &Arc<Peer>) {
+        let owed = answers.owe(question);
+        let refuse = |owed: Owed, failure: StartFailure| owed.refuse(Body::Own(failure.encode()));
         let Some((order, inner)) = split(body) else {
             return refuse(owed, StartFailure::Undecodable("the order".into()));
         };
         let Ok(registry) = Registry::get() else {
             return refuse(owed, StartFailure::Unknown("anything: its registry is broken".into()));
         };
-        let guard = self.begin();
-        let arbiter = self.arbiter(&order);
         let (host, peer) = (Arc::clone(self), Arc::clone(peer));
-        let started = match order {
-            Order::Place { actor, child, .. } => match registry.place(actor) {
-                Some(place) => {
-                    let start = Start::new(host, peer, inner, owed, child, guard);
-                    arbiter.spawn_fn(move || place(start))
-                }
-                None => return refuse(owed, StartFailure::Unknown(format!("actor type {actor}"))),
-            },
-            Order::Call { task, time } => match registry.task_run(task) {
-                Some(run) => arbiter.spawn_fn(move || {
-                    actix_rt::spawn(work::run(run, inner, owed, peer, time, guard));
-                }),
-                None => return refuse(owed, StartFailure::Unknown(format!("task {task}"))),
-            },
-        };
-        if !started {
+        match order {
+            Order::Place { actor, child, own_arbiter } => {
+                let Some(place) = registry.place(actor) else {
+                    return refuse(owed, StartFailure::Unknown(format!("actor type {actor}")));
+                };
+                let stop = StopHandle::default();
+                let busy = self.ledger.enter(Work::Child(stop.clone()));
+                let start = Start::new(host, peer, inner, owed, child, stop, busy);
+                if own_arbiter { start_apart(place, start) } else { self.begin(move || place(start)) }
+            }
+            Order::Call { task, time } => {
+                let Some(run) = registry.task_run(task) else {
+                    return refuse(owed, StartFailure::Unknown(format!("task {task}")));
+                };
+                let deadline = time.and_then(|time| Instant::now().checked_add(time));
+                let running = Running::default();
+                let busy = self.ledger.enter(Work::Task { deadline, question, running: running.clone() });
+                let job = Job { host, run, body: inner, owed, peer, deadline, running, busy };
+                self.begin(move || job.begin());
+            }
+        }
+    }
+
+    fn begin(&self, work: impl FnOnce() + Send + 'static) {
+        if !self.arbiters.begin(Box::new(work)) {
             tracing::warn!("work came for an arbiter that has stopped");
         }
     }
 
-    fn arbiter(&self, order: &Order) -> ArbiterHandle {
-        if let Order::Place { own_arbiter: true, .. } = order {
-            return Arbiter::new().handle();
-        }
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        match self.arbiters.get(turn % self.arbiters.len().max(1)) {
-            Some(arbiter) => arbiter.clone(),
-            None => Arbiter::current(),
-        }
-    }
-
-    fn begin(self: &Arc<Self>) -> Busy {
-        self.busy.send_modify(|busy| *busy += 1);
-        Busy(Arc::clone(self))
+    /// The first notice stands, but for the loss of the parent.
+    fn notice(&self, notice: Notice) {
+        self.notices.send_if_modified(|heard| {
+            let first = heard.is_none();
+            heard.get_or_insert(notice);
+            first
+        });
     }
 
     fn children(&self) -> MutexGuard<'_, HashMap<u64, StopHandle>> {
@@ -163,13 +212,18 @@ impl Host {
     }
 }
 
-/// A child or task that is there.
-pub(crate) struct Busy(Arc<Host>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.busy.send_modify(|busy| *busy -= 1);
-    }
+/// Starts a child on an arbiter of its own.
+fn start_apart(place: PlaceFn, start: Start) {
+    let own = match OwnArbiter::start() {
+        Ok(own) => own,
+        // The asker is told that there is no answer.
+        Err(error) => return tracing::error!(%error, "no thread could be started for a child"),
+    };
+    let (arbiter, host) = (own.handle().clone(), Arc::clone(start.host()));
+    arbiter.spawn_fn(move || {
+        enter(host);
+        place(start.on(own));
+    });
 }
 
 impl PeerEvents for Host {
@@ -180,13 +234,7 @@ impl PeerEvents for Host {
                     handle.stop();
                 }
             }
-            Ok(ToRunner::Retire) => {
-                self.notices.send_if_modified(|notice| {
-                    let first = notice.is_none();
-                    notice.get_or_insert(Notice::Retire);
-                    first
-                });
-            }
+            Ok(ToRunner::Retire) => self.notice(Notice::Retire),
             Err(error) => tracing::warn!(%error, "a notice of the parent cannot be decoded"),
         }
     }

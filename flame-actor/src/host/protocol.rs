@@ -72,6 +72,12 @@ pub(crate) enum ToParent {
     },
     /// The runner was told to go from outside, and takes no more work.
     Draining,
+    /// The runner has work that should have ended and does not; it takes no more, and goes.
+    Overdue,
+    /// All arbiters of the runner are blocked.
+    Stalled,
+    /// One of them is free again.
+    Recovered,
     /// What the runner logged.
     Log(Vec<LogLine>),
 }
@@ -86,6 +92,10 @@ pub(crate) struct LogLine {
     /// Events that were left out before this one.
     pub(crate) missed: u64,
 }
+
+/// What a runner says when it ends its link because it was told to go and nothing is left: what it has not answered by
+/// then it has not begun.
+pub(crate) const FINISHED: &str = "the runner has finished";
 
 const LIMIT: usize = 64 * 1024;
 /// Texts in notices are cut to this many bytes, so that a notice always fits into a signal.

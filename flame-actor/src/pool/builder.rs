@@ -12,7 +12,7 @@ use super::{
     supervisor::Supervisor,
 };
 use crate::{
-    backend::{Backend, ProcessBackend},
+    backend::{Backend, PrepareError, ProcessBackend},
     node::{Parent, ParentError},
 };
 
@@ -38,6 +38,14 @@ pub enum PoolError {
     /// Its parent could not be started.
     #[error(transparent)]
     Parent(#[from] ParentError),
+    /// Its backend cannot boot runners as it is set up.
+    #[error("the backend {backend} cannot boot runners: {source}")]
+    Backend {
+        /// Which one.
+        backend: String,
+        /// Why not.
+        source: PrepareError,
+    },
 }
 
 impl PoolBuilder {
@@ -75,7 +83,8 @@ impl PoolBuilder {
         self.with(|options| options.timeout(timeout))
     }
 
-    /// The time a runner has to join; then its instance is ended. Default 30 s.
+    /// The time a runner has to join; then its instance is ended. Default: what the backend needs
+    /// ([`Backend::boot_timeout`]), mostly 30 s.
     pub fn boot_timeout(self, timeout: Duration) -> Self {
         self.with(|options| options.boot_timeout(timeout))
     }
@@ -134,9 +143,18 @@ impl PoolBuilder {
     /// # Errors
     ///
     /// [`PoolError`]; wrong settings come all in one.
+    ///
+    /// # Blocking
+    ///
+    /// A backend that has to ask somebody whether its runners can be booted ([`Backend::prepare`]) blocks this for as long.
     pub fn start(self) -> Result<Pool, PoolError> {
-        let settings = self.options.validate()?;
+        let backend = &self.backend;
+        let options = self.options.backend_times(backend.boot_timeout(), backend.terminate_timeout());
+        let settings = options.validate()?;
         self.link.validate()?;
+        backend
+            .prepare(settings.name())
+            .map_err(|source| PoolError::Backend { backend: backend.name().to_owned(), source })?;
         let parent = self.parent.map_or_else(Parent::shared, Ok)?.into_node();
         let core = Core::new(settings, self.backend, parent, self.link)?;
         Supervisor::start_for(&core);

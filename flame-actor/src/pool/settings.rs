@@ -28,9 +28,9 @@ pub struct PoolOptions {
     max_concurrency: Option<u32>,
     single_use: bool,
     timeout: Option<Duration>,
-    boot_timeout: Duration,
+    boot_timeout: Option<Duration>,
     shutdown_timeout: Duration,
-    terminate_timeout: Duration,
+    terminate_timeout: Option<Duration>,
     idle_shutdown: IdleShutdown,
     min_idle_shutdown_after: Option<Duration>,
     max_queue: usize,
@@ -50,9 +50,9 @@ impl PoolOptions {
             max_concurrency: None,
             single_use: false,
             timeout: Some(Duration::from_secs(30)),
-            boot_timeout: Duration::from_secs(30),
+            boot_timeout: None,
             shutdown_timeout: Duration::from_secs(30),
-            terminate_timeout: Duration::from_secs(10),
+            terminate_timeout: None,
             idle_shutdown: IdleShutdown::After(Duration::from_secs(30)),
             min_idle_shutdown_after: None,
             max_queue: 10_000,
@@ -93,9 +93,9 @@ impl PoolOptions {
         self
     }
 
-    /// The time a runner has to join; then its instance is terminated. Default 30 s; not zero.
+    /// The time a runner has to join; then its instance is terminated. Default: what the backend needs, mostly 30 s; not zero.
     pub fn boot_timeout(mut self, timeout: Duration) -> Self {
-        self.boot_timeout = timeout;
+        self.boot_timeout = Some(timeout);
         self
     }
 
@@ -107,9 +107,16 @@ impl PoolOptions {
     }
 
     /// The time a terminated instance has to be confirmed gone; then it is reported as leaked and stops counting.
-    /// Default 10 s; not zero.
+    /// Default: what the backend needs, mostly 10 s; not zero.
     pub fn terminate_timeout(mut self, timeout: Duration) -> Self {
-        self.terminate_timeout = timeout;
+        self.terminate_timeout = Some(timeout);
+        self
+    }
+
+    /// What the backend needs, where nothing else was set.
+    pub(super) fn backend_times(mut self, boot: Duration, terminate: Duration) -> Self {
+        self.boot_timeout.get_or_insert(boot);
+        self.terminate_timeout.get_or_insert(terminate);
         self
     }
 
@@ -181,8 +188,8 @@ impl PoolOptions {
         );
         for (option, time) in [
             ("timeout", self.timeout.unwrap_or(Duration::MAX)),
-            ("boot_timeout", self.boot_timeout),
-            ("terminate_timeout", self.terminate_timeout),
+            ("boot_timeout", self.boot_timeout.unwrap_or(BOOT_TIMEOUT)),
+            ("terminate_timeout", self.terminate_timeout.unwrap_or(TERMINATE_TIMEOUT)),
         ] {
             require(!time.is_zero(), SettingsProblem::Zero { option });
         }
@@ -193,6 +200,10 @@ impl PoolOptions {
         }
     }
 }
+
+/// Where neither the pool nor its backend says anything.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(30);
+const TERMINATE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl fmt::Debug for PoolOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -323,7 +334,7 @@ impl PoolSettings {
     /// The time a runner has to join.
     #[must_use]
     pub fn boot_timeout(&self) -> Duration {
-        self.options.boot_timeout
+        self.options.boot_timeout.unwrap_or(BOOT_TIMEOUT)
     }
 
     /// The time work in flight has on a runner that was told to go.
@@ -335,7 +346,7 @@ impl PoolSettings {
     /// The time a terminated instance has to be confirmed gone.
     #[must_use]
     pub fn terminate_timeout(&self) -> Duration {
-        self.options.terminate_timeout
+        self.options.terminate_timeout.unwrap_or(TERMINATE_TIMEOUT)
     }
 
     /// When a runner without work ends.

@@ -15,7 +15,7 @@ use super::{
     machine::{BootFailure, Event, RunnerSeq},
 };
 use crate::{
-    backend::{Boot, ExitReason, Instance, Ticket},
+    backend::{Boot, BootError, ExitReason, Instance, Ticket},
     host::protocol::{ToParent, ToRunner},
     remote::{Peer, PeerEvents},
     runner::logs,
@@ -33,6 +33,8 @@ pub(super) struct BootReport {
     phase: &'static str,
     cause: String,
     log: Vec<String>,
+    #[source]
+    error: Option<BootError>,
 }
 
 impl Supervisor {
@@ -105,7 +107,17 @@ impl Handler<Errands> for Supervisor {
 /// Boots a runner and sees it to its end.
 async fn boot(core: Weak<Core>, runner: RunnerSeq) {
     let Some(instance) = create(&core, runner).await else { return };
-    let exit = instance.exited().await;
+    let mut exited = instance.exited();
+    let exit = tokio::select! {
+        biased;
+        error = instance.broken() => {
+            if let Some(core) = core.upgrade() {
+                broken(&core, runner, &*instance, error);
+            }
+            exited.await
+        }
+        exit = &mut exited => exit,
+    };
     let Some(core) = core.upgrade() else { return };
     ended(&core, runner, &*instance, &exit);
 }
@@ -113,8 +125,8 @@ async fn boot(core: Weak<Core>, runner: RunnerSeq) {
 /// Has the backend make an instance; `None` if it made none.
 async fn create(core: &Weak<Core>, runner: RunnerSeq) -> Option<Arc<dyn Instance>> {
     let pool = core.upgrade()?;
-    let failed = |pool: &Arc<Core>, phase, cause: String| {
-        let error = BootFailure(Arc::new(BootReport { phase, cause, log: Vec::new() }));
+    let failed = |pool: &Arc<Core>, phase, cause: String, error: Option<BootError>| {
+        let error = BootFailure(Arc::new(BootReport { phase, cause, log: Vec::new(), error }));
         pool.feed(Event::BootFailed { runner, error, gone: true });
     };
     let (timeout, name) = (pool.settings.boot_timeout(), format!("{}-{runner}", pool.name()));
@@ -125,14 +137,15 @@ async fn create(core: &Weak<Core>, runner: RunnerSeq) -> Option<Arc<dyn Instance
     let invitation = match invited {
         Ok(invitation) => invitation,
         Err(error) => {
-            failed(&pool, "before it was created", error.to_string());
+            failed(&pool, "before it was created", error.to_string(), None);
             return None;
         }
     };
     let node = invitation.node.clone();
     pool.runners(|runners| runners.boot(runner, node.clone()));
     let ticket = Ticket::new(invitation, pool.name(), pool.link.clone());
-    let order = Boot::new(node.clone(), pool.name(), ticket, Instant::now() + timeout);
+    let mut order = Boot::new(node.clone(), pool.name(), ticket, Instant::now() + timeout);
+    order.drain = pool.settings.shutdown_timeout();
     let booting = pool.backend.boot(order);
     drop(pool);
     let booted = booting.await;
@@ -148,7 +161,7 @@ async fn create(core: &Weak<Core>, runner: RunnerSeq) -> Option<Arc<dyn Instance
         Err(error) => {
             pool.reception.revoke(&node);
             drop(pool.runners(|runners| runners.forget(runner)));
-            failed(&pool, "while it was created", words_of(&error));
+            failed(&pool, "while it was created", words_of(&error), Some(error));
             None
         }
     }
@@ -181,6 +194,19 @@ async fn listen(mut inbox: Inbox, runner: String, pool: String) {
     }
 }
 
+/// A boot that its backend gives up before its time is over.
+fn broken(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, error: BootError) {
+    if core.runners(|runners| runners.peer(runner)).is_some() {
+        return;
+    }
+    if let Some((node, _)) = core.runners(|runners| runners.condemn(runner)) {
+        core.reception.revoke(&node);
+        let (cause, log) = (words_of(&error), instance.log_tail());
+        let report = BootReport { phase: "before it had joined", cause, log, error: Some(error) };
+        core.feed(Event::BootFailed { runner, error: BootFailure(Arc::new(report)), gone: false });
+    }
+}
+
 fn ended(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, exit: &ExitReason) {
     let peer = core.runners(|runners| runners.peer(runner));
     match peer.as_ref().and_then(|peer| peer.link()) {
@@ -193,7 +219,8 @@ fn ended(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, exit: &Ex
                     None => format!("it {exit}"),
                 };
                 core.reception.revoke(&node);
-                let report = BootReport { phase: "before it had joined", cause, log: instance.log_tail() };
+                let log = instance.log_tail();
+                let report = BootReport { phase: "before it had joined", cause, log, error: None };
                 core.feed(Event::BootFailed { runner, error: BootFailure(Arc::new(report)), gone: true });
             }
         }
@@ -205,7 +232,8 @@ fn ended(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, exit: &Ex
 
 /// Tells the machine of a runner once both its link and its instance are there; they come in any order.
 fn aboard(core: &Arc<Core>, runner: RunnerSeq) {
-    if core.runners(|runners| runners.boarding(runner).is_some()) {
+    if let Some(boarding) = core.runners(|runners| runners.boarding(runner)) {
+        boarding.instance.joined();
         core.feed(Event::Joined(runner));
     }
 }
@@ -226,6 +254,9 @@ impl PeerEvents for RunnerEvents {
                 drop(seat);
             }
             Ok(ToParent::Draining) => core.feed(Event::Draining(self.runner)),
+            Ok(ToParent::Overdue) => core.feed(Event::Condemn(self.runner)),
+            Ok(ToParent::Stalled) => core.feed(Event::Stalled(self.runner)),
+            Ok(ToParent::Recovered) => core.feed(Event::Recovered(self.runner)),
             Ok(ToParent::Log(_)) => {}
             Err(error) => {
                 tracing::warn!(target: "flame::pool", %error, "a notice of a runner cannot be decoded")

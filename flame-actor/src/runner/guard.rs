@@ -9,6 +9,10 @@
 //! The pipe then stays open as the sign of life. Its end is seen by a thread of its own, which no busy arbiter can
 //! hold up, and which ends the whole process group, because what the runner started (ffmpeg) must not outlive it
 //! either.
+//!
+//! A runner on another machine has no such pipe. Its variable names a file that holds the ticket, and a mark: a name
+//! in the machine's (or pod's) list of local sockets, that the runner takes and keeps, so that a copy of the app that the
+//! runner starts finds it taken and is no runner. Such a runner ends when its link is lost.
 
 use std::{
     env,
@@ -16,11 +20,13 @@ use std::{
     fs::File,
     io,
     os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use flame_transport::NodeId;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::FileType,
@@ -36,6 +42,17 @@ pub const RUNNER_VARIABLE: &str = "FLAME_RUNNER";
 /// The value of [`RUNNER_VARIABLE`] that makes the app read a ticket from standard input, which must be a pipe or a
 /// socket. For backends outside this crate.
 pub const RUNNER_ON_STDIN: &str = "stdin:1";
+
+/// The value of [`RUNNER_VARIABLE`] that makes the app read its ticket from the file at `path`, which holds
+/// [`Ticket::encode`] and which only `runner` may read. It may come up to 20 seconds late. For backends outside this
+/// crate.
+#[must_use]
+pub fn runner_in_file(runner: &NodeId, path: &str) -> String {
+    format!("file:1:{}-{:016x}:{path}", runner.name(), runner.incarnation())
+}
+
+/// How long a runner waits for the file with its ticket.
+const FILE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// From this generation on no process boots runners. The first parent is generation 0, its runners are 1; an app that
 /// a runner starts may have runners of its own, and that is the end of it.
@@ -89,7 +106,7 @@ pub fn claim() -> Result<Option<Claimed>, RoleError> {
         None => {}
     }
     let call = match Call::from_environment()? {
-        Some(call) if call.is_for_this_process() => call,
+        Some(call) if call.is_for_this_process()? => call,
         _ => {
             *role = Some(Role::Parent);
             return Ok(None);
@@ -177,8 +194,10 @@ struct Call {
 enum Kind {
     /// Started by this crate's process backend, in a process group of its own, with this pipe as standard input.
     Process { pipe: u64 },
-    /// Started by a foreign backend.
+    /// Started by a foreign backend, with a pipe.
     Stdin,
+    /// Started by a foreign backend, with its ticket in a file. One process can take the mark.
+    File { mark: String, path: PathBuf },
 }
 
 impl Call {
@@ -191,6 +210,10 @@ impl Call {
 
     fn parse(value: &OsStr) -> Result<Self, RoleError> {
         let text = value.to_str().unwrap_or_default();
+        let wrong = || RoleError::Variable { value: value.to_string_lossy().chars().take(100).collect() };
+        if let Some(file) = text.strip_prefix("file:") {
+            return Self::parse_file(file).ok_or_else(wrong);
+        }
         let mut parts = text.split(':');
         let call = match (parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
             (Some("process"), Some(parent), Some(pipe), Some(generation), None) => parent
@@ -204,20 +227,37 @@ impl Call {
             }
             _ => None,
         };
-        call.ok_or_else(|| RoleError::Variable { value: value.to_string_lossy().chars().take(100).collect() })
+        call.ok_or_else(wrong)
     }
 
-    fn is_for_this_process(&self) -> bool {
-        let Ok(stdin) = rustix::fs::fstat(rustix::stdio::stdin()) else { return false };
-        let kind = FileType::from_raw_mode(stdin.st_mode);
-        match self.kind {
-            Kind::Process { pipe } => kind == FileType::Fifo && stdin.st_ino == pipe,
-            Kind::Stdin => matches!(kind, FileType::Fifo | FileType::Socket),
+    fn parse_file(text: &str) -> Option<Self> {
+        let (generation, text) = text.split_once(':')?;
+        let (mark, path) = text.split_once(':')?;
+        let well_formed = !mark.is_empty() && mark.len() <= MAX_MARK && path.starts_with('/');
+        let kind = Kind::File { mark: mark.to_owned(), path: PathBuf::from(path) };
+        Some(Self { kind, generation: generation.parse().ok()? }).filter(|_| well_formed)
+    }
+
+    fn is_for_this_process(&self) -> Result<bool, RoleError> {
+        let stdin = || {
+            let stdin = rustix::fs::fstat(rustix::stdio::stdin()).ok()?;
+            Some((FileType::from_raw_mode(stdin.st_mode), stdin.st_ino))
+        };
+        match &self.kind {
+            Kind::Process { pipe } => Ok(stdin().is_some_and(|stdin| stdin == (FileType::Fifo, *pipe))),
+            Kind::Stdin => {
+                Ok(stdin().is_some_and(|(kind, _)| matches!(kind, FileType::Fifo | FileType::Socket)))
+            }
+            Kind::File { mark, .. } => take_mark(mark).map_err(failed("mark")),
         }
     }
 
-    /// Takes the pipe, reads the ticket and starts the guard.
+    /// Reads the ticket and starts the guard.
     fn answer(self) -> Result<Claimed, RoleError> {
+        if let Kind::File { path, .. } = &self.kind {
+            let ticket = read_file(path, FILE_PATIENCE)?;
+            return Ok(Claimed { ticket, guard: Guard(Arc::new(Mutex::new(Farewell(None)))) });
+        }
         let parent = process::getppid();
         wake_when_the_parent_ends()?;
         let mut pipe = File::from(take_stdin().map_err(failed("pipe"))?);
@@ -236,6 +276,49 @@ impl Call {
             .spawn(move || watch.run())
             .map_err(failed("thread"))?;
         Ok(Claimed { ticket, guard: Guard(farewell) })
+    }
+}
+
+/// The longest mark: with the prefix, what fits into the address of a local socket.
+const MAX_MARK: usize = 90;
+
+/// Takes a mark for the rest of this process's life; false if another process has it.
+fn take_mark(mark: &str) -> io::Result<bool> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        #[cfg(target_os = "android")]
+        use std::os::android::net::SocketAddrExt;
+        #[cfg(target_os = "linux")]
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+        static MARKS: Mutex<Vec<UnixDatagram>> = Mutex::new(Vec::new());
+        let address = SocketAddr::from_abstract_name(format!("flame-runner-{mark}"))?;
+        match UnixDatagram::bind_addr(&address) {
+            Ok(socket) => lock(&MARKS).push(socket),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    // Elsewhere no runner starts a copy of its app without clearing the variable.
+    let _ = mark;
+    Ok(true)
+}
+
+/// Reads the ticket in a file, which may not be there yet: a volume can be filled after the container has started.
+fn read_file(path: &Path, patience: Duration) -> Result<Ticket, TicketError> {
+    // What fills the volume does so from another mount namespace, where nothing that this process can wait on is
+    // certain to tell of it.
+    const LOOK: Duration = Duration::from_millis(50);
+    let began = Instant::now();
+    loop {
+        match std::fs::read(path) {
+            Ok(bytes) => return Ticket::decode(&bytes),
+            Err(source) if began.elapsed() >= patience => {
+                return Err(TicketError::NoFile { path: path.to_owned(), waited: patience, source });
+            }
+            Err(_) => thread::sleep(LOOK),
+        }
     }
 }
 
@@ -335,14 +418,33 @@ mod tests {
             Call::parse(value.as_ref()).unwrap(),
             Call { kind: Kind::Process { pipe: ino }, generation: 1 }
         );
+        let runner = NodeId::from_parts("thumbs-1", 7).unwrap();
+        let kind = Kind::File { mark: "thumbs-1-0000000000000007".into(), path: "/run/ticket:1".into() };
+        assert_eq!(
+            Call::parse(runner_in_file(&runner, "/run/ticket:1").as_ref()).unwrap(),
+            Call { kind, generation: 1 }
+        );
+        let longest = NodeId::new(&"x".repeat(NodeId::MAX_NAME)).unwrap();
+        assert!(Call::parse(runner_in_file(&longest, "/t").as_ref()).is_ok());
         assert_eq!(Call::parse(RUNNER_ON_STDIN.as_ref()).unwrap(), Call { kind: Kind::Stdin, generation: 1 });
     }
 
     #[test]
     fn a_variable_that_no_parent_sets_is_an_error_that_says_what_to_do() {
-        for value in
-            ["yes", "process", "process:1:2", "process:1:2:3:4", "process:a:2:1", "stdin", "stdin:-1"]
-        {
+        for value in [
+            "yes",
+            "process",
+            "process:1:2",
+            "process:1:2:3:4",
+            "process:a:2:1",
+            "stdin",
+            "stdin:-1",
+            "file:1",
+            "file:1:mark:",
+            "file:1::/ticket",
+            "file:x:mark:/ticket",
+            "file:1:mark:relative",
+        ] {
             let error = Call::parse(value.as_ref()).unwrap_err();
             assert!(error.to_string().contains(value) && error.to_string().contains("unset it"), "{error}");
         }
@@ -356,6 +458,48 @@ mod tests {
     fn a_variable_that_names_another_pipe_is_not_for_this_process() {
         let (pipe, _other_end) = io::pipe().unwrap();
         let value = variable_for(&pipe, 1).unwrap();
-        assert!(!Call::parse(value.as_ref()).unwrap().is_for_this_process());
+        assert!(!Call::parse(value.as_ref()).unwrap().is_for_this_process().unwrap());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_copy_that_a_runner_with_a_file_starts_is_no_runner() {
+        let runner = NodeId::new("marked").unwrap();
+        let call = Call::parse(runner_in_file(&runner, "/nowhere").as_ref()).unwrap();
+        assert!(call.is_for_this_process().unwrap(), "the first that asks is the runner");
+        assert!(!call.is_for_this_process().unwrap(), "the mark is taken");
+        let another = NodeId::new("marked").unwrap();
+        let call = Call::parse(runner_in_file(&another, "/nowhere").as_ref()).unwrap();
+        assert!(call.is_for_this_process().unwrap(), "another life of the name has another mark");
+    }
+
+    #[test]
+    fn a_ticket_that_comes_late_as_a_file_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ticket");
+        let (parent, node) = (NodeId::new("parent").unwrap(), NodeId::new("thumbs-1").unwrap());
+        let valid_for = Duration::from_secs(60);
+        let credentials =
+            flame_transport::Authority::new().unwrap().issue(&parent, &node, valid_for).unwrap();
+        let invitation =
+            flame_transport::Invitation { addresses: Vec::new(), parent, node, credentials, valid_for };
+        let ticket = Ticket::new(invitation, "thumbs", flame_transport::LinkConfig::default());
+        let reader = thread::spawn({
+            let path = path.clone();
+            move || read_file(&path, FILE_PATIENCE)
+        });
+        std::fs::write(dir.path().join("new"), ticket.encode().unwrap()).unwrap();
+        std::fs::rename(dir.path().join("new"), &path).unwrap();
+        assert_eq!(reader.join().unwrap().unwrap().pool, "thumbs");
+        std::fs::write(&path, "no ticket").unwrap();
+        assert!(matches!(read_file(&path, FILE_PATIENCE), Err(TicketError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_ticket_that_never_comes_is_an_error_in_time() {
+        let path = Path::new("/nonexistent/ticket");
+        let error = read_file(path, Duration::from_millis(60)).unwrap_err();
+        assert!(matches!(&error, TicketError::NoFile { .. }));
+        assert!(error.to_string().contains("/nonexistent/ticket"), "{error}");
     }
 }

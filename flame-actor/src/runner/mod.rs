@@ -4,9 +4,18 @@ pub(crate) mod guard;
 pub(crate) mod logs;
 pub(crate) mod session;
 
-use std::{cell::RefCell, process, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    pin::Pin,
+    process,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    thread,
+    time::Duration,
+};
 
 use flame_transport::NodeId;
+use tokio::task::JoinHandle;
 
 pub use guard::RoleError;
 pub use logs::ForwardLayer;
@@ -16,7 +25,7 @@ pub use session::ServeError;
 #[doc(hidden)]
 pub use guard::{Claimed, Guard, claim};
 
-use crate::node::Threads;
+use crate::{host, node::Threads};
 
 /// Asks whether this process is a runner. **The first line of `main` in every app that has pools of the process
 /// backend**, before anything reads standard input or starts a thread.
@@ -40,7 +49,7 @@ use crate::node::Threads;
 #[must_use = "a runner has to serve"]
 pub fn runner() -> Option<Runner> {
     match claim() {
-        Ok(claimed) => claimed.map(|claimed| Runner { claimed }),
+        Ok(claimed) => claimed.map(|claimed| Runner { claimed, arbiters: None }),
         Err(error) => {
             eprintln!("this process cannot be a runner: {error}");
             process::exit(EXIT_NO_ROLE);
@@ -53,6 +62,7 @@ pub fn runner() -> Option<Runner> {
 #[must_use = "a runner has to serve"]
 pub struct Runner {
     claimed: Claimed,
+    arbiters: Option<usize>,
 }
 
 impl Runner {
@@ -78,13 +88,16 @@ impl Runner {
     /// process ends within 5 seconds, whatever its `main` does.
     pub async fn serve(self) {
         let node = self.node().clone();
-        let threads = match Threads::start(node.name(), work_arbiters()) {
+        let threads = match Threads::start(node.name(), self.arbiters.unwrap_or_else(work_arbiters)) {
             Ok(threads) => Arc::new(threads),
             Err(error) => fail(&ServeError::Threads(error)),
         };
         logs::install();
-        let ended = session::run(threads, self.claimed.ticket, session::Place::Process);
-        let outcome = ended.await;
+        // Not in the app's runtime: what blocks that must not keep the runner from going.
+        let network = threads.network().clone();
+        let session = session::run(threads, self.claimed.ticket, session::Place::Process);
+        let session = Abort(network.spawn(session));
+        let outcome = session.await;
         // Whatever the app's `main` does after this, and whatever blocks an arbiter, must not keep a runner that has no
         // parent.
         let _ = thread::Builder::new().name("flame-exit".into()).spawn(|| {
@@ -95,23 +108,38 @@ impl Runner {
             fail(&error);
         }
     }
+
+    /// How many arbiters, each a thread, share the actors and tasks that are placed here. Default: one for each CPU.
+    /// At least 1.
+    pub fn arbiters(mut self, arbiters: usize) -> Self {
+        self.arbiters = Some(arbiters.max(1));
+        self
+    }
+}
+
+/// A session that ends with whoever awaits it.
+struct Abort(JoinHandle<Result<session::Ended, ServeError>>);
+
+impl Future for Abort {
+    type Output = Result<session::Ended, ServeError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let ended = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(ended.unwrap_or_else(|error| Err(ServeError::Threads(io::Error::other(error)))))
+    }
+}
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The runner that the calling code runs on: its name is that of the pool and a number. `None` in the parent, and on threads that the
 /// user's code started itself.
 #[must_use]
 pub fn current_runner() -> Option<NodeId> {
-    CURRENT.with_borrow(Clone::clone)
-}
-
-thread_local! {
-    /// Which runner an arbiter's thread belongs to: with the in-process backend there are several in a process.
-    static CURRENT: RefCell<Option<NodeId>> = const { RefCell::new(None) };
-}
-
-/// Has this thread's code run for a runner.
-pub(crate) fn enter(node: NodeId) {
-    CURRENT.set(Some(node));
+    host::here().map(|host| host.node().clone())
 }
 
 /// One arbiter for each CPU.

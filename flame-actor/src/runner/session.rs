@@ -1,27 +1,39 @@
 //! One runner's life: join, host, and the ways it ends.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use flame_transport::{JoinError, LinkLost, join};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
-use super::{enter, logs};
+use super::logs;
 use crate::{
     backend::Ticket,
     delivery::panics,
-    host::{Host, Notice, protocol::ToParent},
+    host::{
+        Host, Notice, enter,
+        protocol::{FINISHED, ToParent},
+    },
     node::{Threads, this_build},
     registry::RegistryError,
     remote::Peer,
 };
 
 /// Where a runner lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Place {
     /// In a process of its own, which gets signals.
     Process,
-    /// In its parent's process.
-    Thread,
+    /// In its parent's process; it ends when the other end of this is dropped.
+    Thread(oneshot::Receiver<()>),
+}
+
+/// How a runner ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// It was told to, from within the process.
+    pub(crate) terminated: bool,
+    /// So many children and tasks never came to an await; their threads go on.
+    pub(crate) left_behind: usize,
 }
 
 /// Why a runner never served.
@@ -39,41 +51,55 @@ pub enum ServeError {
     Join(#[from] JoinError),
 }
 
-/// How long children and tasks have to end when the parent is lost.
-const PARENT_LOST: Duration = Duration::from_secs(2);
+/// How long children and tasks have to end when the link is gone.
+const LINK_LOST: Duration = Duration::from_secs(2);
 
-/// Runs a runner to its end.
-pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> Result<(), ServeError> {
+/// Runs a runner to its end, on the network thread.
+pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> Result<Ended, ServeError> {
     let build = this_build()?;
     panics::remember();
-    let node = ticket.invitation.node.clone();
-    for arbiter in threads.arbiters().iter().chain([threads.control()]) {
-        let node = node.clone();
-        arbiter.spawn_fn(move || enter(node));
-    }
-    let joining =
-        threads.network().spawn(async move { join(&ticket.invitation, &build, &ticket.link).await });
-    let joined = match joining.await {
-        Ok(joined) => joined?,
-        Err(error) => return Err(ServeError::Threads(io::Error::other(error))),
+    let (node, life) = (ticket.invitation.node.clone(), ticket.life);
+    let (is_process, mut end) = match place {
+        Place::Process => (true, None),
+        Place::Thread(end) => (false, Some(end)),
     };
-    let (host, notices) = Host::new(threads.arbiters().to_vec());
+    let mut told = pin!(async move {
+        match &mut end {
+            // An error tells that the other end was dropped.
+            Some(end) => drop(end.await),
+            None => std::future::pending().await,
+        }
+    });
+    let joined = tokio::select! {
+        joined = join(&ticket.invitation, &build, &ticket.link) => joined?,
+        () = &mut told => return Ok(Ended { terminated: true, left_behind: 0 }),
+    };
+    let (host, notices) = Host::new(node.clone(), threads.arbiters().to_vec());
+    for arbiter in threads.arbiters().iter().chain([threads.control()]) {
+        let host = Arc::clone(&host);
+        arbiter.spawn_fn(move || enter(host));
+    }
     let (peer, inbox) =
         Peer::start(joined, threads.control().clone(), threads.network(), Arc::clone(&host) as _);
     peer.spawn(Arc::clone(&host).serve(Arc::clone(&peer), inbox));
-    let forwarding = match place {
-        Place::Process => logs::forward(&peer, threads.network()),
-        Place::Thread => None,
+    let forwarding = if is_process { logs::forward(&peer, threads.network()) } else { None };
+    let closed = |reason: &str| LinkLost::Closed { reason: reason.to_owned() };
+    let (lost, terminated) = tokio::select! {
+        lost = until_over(&host, &peer, notices, told_to_go(is_process, life)) => (lost, false),
+        never = host.look_after() => match never {},
+        () = told => (closed("the runner was terminated"), true),
     };
-    let lost = until_over(&host, &peer, notices, place).await;
     if let Some(forwarding) = forwarding {
         forwarding.abort();
     }
     tracing::debug!(runner = %node, reason = %lost, "the runner ends");
+    if let Some(link) = peer.link() {
+        link.abort(&lost.to_string());
+    }
     // What is still here has nobody left to work for.
     host.stop_all();
-    let _ = tokio::time::timeout(PARENT_LOST, host.idle()).await;
-    Ok(())
+    let _ = tokio::time::timeout(LINK_LOST, host.idle()).await;
+    Ok(Ended { terminated, left_behind: host.busy() })
 }
 
 /// Waits for the end of the link, and brings it about when the runner was told to go.
@@ -81,38 +107,54 @@ async fn until_over(
     host: &Arc<Host>,
     peer: &Arc<Peer>,
     mut notices: watch::Receiver<Option<Notice>>,
-    place: Place,
+    told_to_go: impl Future<Output = ()>,
 ) -> LinkLost {
     let closed = |reason: &str| LinkLost::Closed { reason: reason.to_owned() };
     let Some(link) = peer.link() else { return closed("the link never started") };
-    let mut terminated = std::pin::pin!(terminated(place));
+    let mut told_to_go = pin!(told_to_go);
     let mut draining = false;
     loop {
         tokio::select! {
             changed = notices.changed() => match notices.borrow_and_update().clone() {
                 Some(Notice::Lost(reason)) => return reason,
                 Some(Notice::Retire) => draining = true,
+                Some(Notice::Overdue) => {
+                    host.tell_parent(&ToParent::Overdue);
+                    draining = true;
+                }
                 None if changed.is_err() => return closed("the host is gone"),
                 None => {}
             },
-            () = &mut terminated, if !draining => {
+            () = &mut told_to_go, if !draining => {
                 host.tell_parent(&ToParent::Draining);
                 draining = true;
             }
             () = host.idle(), if draining => {
-                link.close("the runner has finished");
+                link.close(if host.busy() == 0 { FINISHED } else { "the runner's work cannot be ended" });
                 return link.ended().await;
             }
         }
     }
 }
 
+/// Waits for SIGTERM, or for the end of the runner's longest life.
+async fn told_to_go(gets_signals: bool, life: Option<Duration>) {
+    let old = async {
+        match life {
+            Some(life) => tokio::time::sleep(life).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminated(gets_signals) => {}
+        () = old => {}
+    }
+}
+
 /// Waits for SIGTERM.
-async fn terminated(place: Place) {
+async fn terminated(gets_signals: bool) {
     use tokio::signal::unix::{SignalKind, signal};
-    if place == Place::Process
-        && let Ok(mut signal) = signal(SignalKind::terminate())
-    {
+    if gets_signals && let Ok(mut signal) = signal(SignalKind::terminate()) {
         signal.recv().await;
         return;
     }

@@ -8,6 +8,7 @@
 )]
 
 mod calls;
+mod health;
 mod panics;
 mod parents;
 mod placing;

@@ -46,6 +46,10 @@ pub(crate) fn act(args: &[String]) {
         ["stubborn"] => stubborn(),
         ["chatter"] => chatter(),
         ["glutton"] => glutton(),
+        ["wants-too-much"] => {
+            as_runner();
+            std::hint::black_box(Vec::<u8>::with_capacity(isize::MAX.unsigned_abs()));
+        }
         ["boots-runners"] => {
             as_runner();
             say(format!("refused {}", boot_error(&ProcessBackend::new())));

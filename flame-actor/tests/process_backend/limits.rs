@@ -6,14 +6,17 @@ use std::{
     process::{Command, Stdio},
 };
 
+use flame_actor::backend::ExitReason;
+
 use crate::{
     actors::MARK,
-    support::{start, this_executable},
+    support::{boot, exit_of, runner, start, this_executable},
 };
 
 crate::tests![
     without_file_descriptors_a_boot_is_an_error_and_leaves_nothing,
     a_runner_that_was_killed_for_memory_is_reported_as_such,
+    a_runner_that_aborts_because_it_gets_no_memory_is_reported_as_such,
 ];
 
 fn without_file_descriptors_a_boot_is_an_error_and_leaves_nothing() {
@@ -39,7 +42,15 @@ fn a_runner_that_was_killed_for_memory_is_reported_as_such() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&parent.stdout) + String::from_utf8_lossy(&parent.stderr);
-    assert_eq!(said, "was killed because memory ran out\n");
+    assert_eq!(said, "ended because memory ran out\n");
+}
+
+fn a_runner_that_aborts_because_it_gets_no_memory_is_reported_as_such() {
+    assert_eq!(exit_of(&boot(&runner(&["wants-too-much"]))), ExitReason::OutOfMemory);
+    // With no lines kept it is told all the same.
+    assert_eq!(exit_of(&boot(&runner(&["wants-too-much"]).log_tail(0))), ExitReason::OutOfMemory);
+    let aborted = exit_of(&boot(&runner(&["abort"])));
+    assert!(matches!(aborted, ExitReason::Signaled { signal: 6, .. }), "{aborted}");
 }
 
 /// A control group with a memory limit, under the test's own.

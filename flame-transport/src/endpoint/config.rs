@@ -125,8 +125,8 @@ impl LinkConfig {
         Self { stream_window, ..self }
     }
 
-    /// How much a peer may send ahead on all streams of a link, in bytes: the bound of what a link holds unread. At
-    /// least the stream window, at most 1 GiB; the default is 4 MiB.
+    /// How much a peer may send ahead on all lanes of a link, in bytes. At least the stream window, at most 1 GiB; the
+    /// default is 4 MiB. Each bulk stream that is read adds one stream window to what a link may hold unread.
     #[must_use]
     pub fn with_connection_window(self, connection_window: u32) -> Self {
         Self { connection_window, ..self }

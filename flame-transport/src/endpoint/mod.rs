@@ -31,3 +31,4 @@ pub use join::{JoinError, join};
 pub use joined::{Joined, Side};
 pub use listener::{AcceptError, BindError, InviteError, Listener, ListenerStats};
 pub use refusal::Refusal;
+pub(crate) use socket::MAX_BULK;

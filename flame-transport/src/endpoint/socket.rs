@@ -43,7 +43,7 @@ pub(super) fn transport(config: &LinkConfig, loopback: bool) -> Arc<TransportCon
     transport.max_idle_timeout(Some(VarInt::from_u32(millis(config.idle_timeout())).into()));
     // Each stream that a peer is allowed costs memory whether it is opened or not.
     transport.max_concurrent_bidi_streams(VarInt::from_u32(MAX_STREAMS));
-    transport.max_concurrent_uni_streams(VarInt::from_u32(0));
+    transport.max_concurrent_uni_streams(VarInt::from_u32(MAX_BULK));
     transport.stream_receive_window(VarInt::from_u32(config.stream_window()));
     transport.receive_window(VarInt::from_u32(config.connection_window()));
     transport.send_window(config.send_window().into());
@@ -75,8 +75,11 @@ fn millis(duration: Duration) -> u32 {
 const SOCKET_BUFFER: usize = 4 << 20;
 /// How many packets quinn hands to the kernel at once.
 const GSO_PACKETS: usize = 10;
-/// How many streams a peer may have open at a time: control, data, and a few for bulk.
+/// How many streams a peer may have open at a time: control and data.
 const MAX_STREAMS: u32 = 8;
+/// How many bulk streams a peer may have open at a time: two for each of the hundred slots that a runner has by default,
+/// and some. Each costs about 40 bytes while it is not open.
+pub(crate) const MAX_BULK: u32 = 256;
 /// What an Ethernet frame carries, less IPv6, UDP and a tunnel's headers: quinn's own default.
 const INTERNET: u16 = 1452;
 /// What an Ethernet frame carries at the most.

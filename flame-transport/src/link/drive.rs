@@ -5,7 +5,7 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 use bytes::{Buf, BytesMut};
 use tokio::task::JoinSet;
 
-use super::{LinkLost, lease, shared::Shared};
+use super::{LinkLost, bulk, lease, shared::Shared};
 use crate::{
     Joined,
     lane::Answered,
@@ -37,6 +37,7 @@ pub(super) async fn run(shared: Arc<Shared>, joined: Joined) {
     tasks.spawn(write_control(Arc::clone(&shared), control_out));
     tasks.spawn(read_data(Arc::clone(&shared), connection.clone(), data_in));
     tasks.spawn(read_control(Arc::clone(&shared), connection.clone(), control_in));
+    tasks.spawn(bulk::accept(Arc::clone(&shared), connection.clone()));
     tasks.spawn({
         let (shared, connection) = (Arc::clone(&shared), connection.clone());
         async move {
@@ -196,7 +197,7 @@ async fn read(stream: &mut quinn::RecvStream, buffer: &mut BytesMut) -> Result<b
     }
 }
 
-fn lost_by(error: quinn::ConnectionError) -> LinkLost {
+pub(super) fn lost_by(error: quinn::ConnectionError) -> LinkLost {
     match error {
         quinn::ConnectionError::ApplicationClosed(close) => {
             LinkLost::ClosedByPeer { reason: String::from_utf8_lossy(&close.reason).into_owned() }

@@ -1,8 +1,8 @@
 //! The link: the one authenticated connection between two nodes, with its lanes on top.
 //!
-//! Two streams carry everything: *control* (pings, credit, signals; small, urgent, never behind a message) and *data*
+//! Two streams carry all messages: *control* (pings, credit, signals; small, urgent, never behind a message) and *data*
 //! (all lanes). The reader never stops reading: what may arrive is bounded by credit, so a slow actor holds back its
-//! own senders and nobody else.
+//! own senders and nobody else. *Bulk* streams come and go beside them, one for each flow of bytes.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -11,8 +11,10 @@
 //! | `outgoing` | [`Lane`]: sending to a port of the peer |
 //! | `incoming` | [`Inbox`]: taking what the peer sent to a port |
 //! | `answers` | answering what was asked |
+//! | `bulk` | streams of bytes, apart from the lanes |
 
 mod answers;
+mod bulk;
 mod drive;
 mod incoming;
 mod lease;
@@ -24,6 +26,7 @@ use std::{sync::Arc, time::Instant};
 use bytes::Bytes;
 
 pub use answers::{Answers, Owed};
+pub use bulk::{BulkClosed, BulkError, BulkReceiver, BulkSender, ExpectedBulk};
 pub use incoming::{Inbox, Message, Question};
 pub use outgoing::{Answer, AskError, Interrupt, Lane, SendError};
 
@@ -164,6 +167,32 @@ impl Link {
         Answers::new(Arc::clone(&self.shared))
     }
 
+    /// Whether the asker of a question that was not answered yet has gone.
+    #[must_use]
+    pub fn is_cancelled(&self, question: Question) -> bool {
+        self.shared.is_cancelled(question.0)
+    }
+
+    /// Draws the number of a bulk stream that this node is going to read: tell it to the producer, who opens it.
+    ///
+    /// The peer can have 256 streams open at a time; the producer of another one waits for one of them to end.
+    pub fn expect_bulk(&self) -> ExpectedBulk {
+        ExpectedBulk::new(Arc::clone(&self.shared))
+    }
+
+    /// Opens the bulk stream that the peer expects under a number.
+    ///
+    /// # Errors
+    ///
+    /// The link is lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a stream that was opened meanwhile is given up.
+    pub async fn open_bulk(&self, number: u64) -> Result<BulkSender, LinkLost> {
+        BulkSender::open(Arc::clone(&self.shared), number).await
+    }
+
     /// Sends a notice that overtakes all messages. At most 16,000 bytes; a longer one, or one on a lost link, is not
     /// sent, and the answer is false.
     pub fn signal(&self, body: &[u8]) -> bool {
@@ -190,10 +219,7 @@ impl Link {
     ///
     /// Cancel safe.
     pub async fn ended(&self) -> LinkLost {
-        let mut lost = self.shared.lost.subscribe();
-        let ended = lost.wait_for(Option::is_some).await.map(|reason| reason.clone());
-        // The sender lives in `shared`, as long as this link.
-        ended.ok().flatten().unwrap_or(LinkLost::TimedOut)
+        self.shared.ended().await
     }
 
     /// When the peer was last heard of by the link's own ping.

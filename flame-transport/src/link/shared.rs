@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use futures_util::task::AtomicWaker;
 use tokio::sync::{oneshot, watch};
 
-use super::{AskError, LinkLost, Service, lease::Pulse};
+use super::{AskError, LinkLost, Service, bulk::Bulks, lease::Pulse};
 use crate::{
     Joined, NodeId,
     lane::{Answered, Body, Grant, Limits, Outcome, PortQueue, Receiver, Sender, Window},
@@ -56,6 +56,10 @@ pub(super) struct Shared {
     pub(super) service: Arc<dyn Service>,
     pub(super) lost: watch::Sender<Option<LinkLost>>,
     pub(super) pulse: Pulse,
+    pub(super) connection: quinn::Connection,
+    pub(super) bulks: Bulks,
+    /// What one stream may hold unread, and all those of the lanes.
+    windows: (u32, u32),
     sender: Mutex<Outgoing<Sender<Waiter>>>,
     sender_waker: AtomicWaker,
     receiver: Mutex<Receiver>,
@@ -97,6 +101,9 @@ impl Shared {
             service,
             lost: watch::Sender::new(None),
             pulse: Pulse::new(),
+            connection: joined.connection.clone(),
+            bulks: Bulks::default(),
+            windows: (joined.config.stream_window(), joined.config.connection_window()),
             sender: Mutex::new(Outgoing { state: Sender::new(limits), asleep: false }),
             sender_waker: AtomicWaker::new(),
             receiver: Mutex::new(Receiver::new(limits)),
@@ -169,6 +176,21 @@ impl Shared {
     pub(super) fn signal(&self, body: &[u8]) -> bool {
         const MAX: usize = 16_000;
         body.len() <= MAX && self.lost.borrow().is_none() && self.control(Control::Signal(body))
+    }
+
+    /// Lets the peer send ahead on so many bulk streams without taking from the lanes.
+    pub(super) fn widen(&self, bulks: u32) {
+        let (stream, lanes) = self.windows;
+        let window = u64::from(bulks) * u64::from(stream) + u64::from(lanes);
+        self.connection.set_receive_window(quinn::VarInt::from_u64(window).unwrap_or(quinn::VarInt::MAX));
+    }
+
+    /// Waits for the end of the link.
+    pub(super) async fn ended(&self) -> LinkLost {
+        let mut lost = self.lost.subscribe();
+        let ended = lost.wait_for(Option::is_some).await.map(|reason| reason.clone());
+        // The sender lives in `self`.
+        ended.ok().flatten().unwrap_or(LinkLost::TimedOut)
     }
 
     pub(super) fn close(&self, reason: &str, flush: bool) {
@@ -275,6 +297,7 @@ impl Shared {
                 waker.wake();
             }
         }
+        self.bulks.abandon();
         self.service.lost(reason);
     }
 
@@ -324,6 +347,12 @@ impl Shared {
         if let Some(Window { messages, bytes }) = grant.link {
             self.control(Control::Window { messages, bytes });
         }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} to {:?}", self.local, self.peer)
     }
 }
 

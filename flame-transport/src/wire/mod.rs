@@ -1,7 +1,8 @@
-//! What stands on the wire of a link: integers of variable length, data frames, control frames.
+//! What stands on the wire of a link: integers of variable length, data frames, control frames, bulk frames.
 //!
 //! All parsing here is total: bytes from a peer give a value or a [`Malformed`], never a panic.
 
+pub(crate) mod bulk;
 pub(crate) mod control;
 pub(crate) mod frame;
 pub mod varint;

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod health;
 mod logs;
 mod losses;
 mod runners;
@@ -17,7 +18,7 @@ fn main() {
         return;
     }
     support::capture_logs();
-    let tests = [logs::tests(), losses::tests(), runners::tests()];
+    let tests = [health::tests(), logs::tests(), losses::tests(), runners::tests()];
     let trials: Vec<Trial> = tests.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::fs::OFlags;
+use rustix::{fs::OFlags, process::Signal};
 use tokio::{
     process::{ChildStderr, ChildStdout},
     sync::{Notify, oneshot, watch},
@@ -76,10 +76,12 @@ pub(super) fn start(
         pool: Arc::clone(&boot.pool),
         pid,
         tail: Tail::new(recipe.tail),
+        starved: AtomicBool::new(false),
     });
     let (publish, reason) = watch::channel(None);
     let ending = Arc::new(Notify::new());
     let watcher = Watcher {
+        sink: Arc::clone(&sink),
         stdout: Output::new(stdout, "stdout", Arc::clone(&sink)),
         stderr: Output::new(stderr, "stderr", Arc::clone(&sink)),
         exit,
@@ -157,6 +159,7 @@ impl fmt::Debug for ProcessInstance {
 
 /// Follows a runner process to its end, on the spawning thread.
 struct Watcher {
+    sink: Arc<Sink>,
     stdout: Output<ChildStdout>,
     stderr: Output<ChildStderr>,
     exit: oneshot::Receiver<io::Result<ExitStatus>>,
@@ -211,9 +214,10 @@ impl Watcher {
         };
         match (status.code(), status.signal()) {
             (Some(code), _) => ExitReason::Exited { code },
-            (None, Some(signal))
-                if signal == rustix::process::Signal::KILL.as_raw() && self.memory_ran_out() =>
-            {
+            (None, Some(signal)) if signal == Signal::KILL.as_raw() && self.was_killed_for_memory() => {
+                ExitReason::OutOfMemory
+            }
+            (None, Some(signal)) if signal == Signal::ABORT.as_raw() && self.got_no_memory() => {
                 ExitReason::OutOfMemory
             }
             (None, Some(signal)) => ExitReason::Signaled { signal, core: status.core_dumped() },
@@ -221,7 +225,11 @@ impl Watcher {
         }
     }
 
-    fn memory_ran_out(&self) -> bool {
+    fn got_no_memory(&self) -> bool {
+        self.sink.starved.load(Ordering::Relaxed)
+    }
+
+    fn was_killed_for_memory(&self) -> bool {
         let before_and_now = self.oom_kills.zip(oom::kills());
         !self.group.was_killed_by_us() && before_and_now.is_some_and(|(before, now)| now > before)
     }

@@ -3,13 +3,16 @@
 use std::{
     collections::VecDeque,
     os::fd::AsFd,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use flame_transport::NodeId;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::LOG_TARGET;
+use super::{LOG_TARGET, oom};
 
 /// The longest line in bytes; longer ones are cut into several.
 const MAX_LINE: usize = 8 * 1024;
@@ -79,12 +82,17 @@ pub(super) struct Sink {
     pub(super) pool: Arc<str>,
     pub(super) pid: u32,
     pub(super) tail: Tail,
+    /// The runner has said that it could not get memory.
+    pub(super) starved: AtomicBool,
 }
 
 impl Sink {
     fn log(&self, stream: &'static str, line: &str) {
         let Self { runner, pool, pid, .. } = self;
         tracing::info!(target: LOG_TARGET, %runner, %pool, pid, stream, "{line}");
+        if oom::says_that_memory_ran_out(line) {
+            self.starved.store(true, Ordering::Relaxed);
+        }
         self.tail.push(line);
     }
 }

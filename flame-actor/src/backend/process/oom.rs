@@ -1,4 +1,5 @@
-//! Whether the kernel killed for memory, as far as the control group tells.
+//! Whether a runner ended for want of memory: the kernel killed it, as far as the control group tells, or it aborted
+//! because an allocation failed, as it said itself.
 
 use std::{
     fs,
@@ -11,6 +12,11 @@ use std::{
 pub(super) fn kills() -> Option<u64> {
     let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
     counters(&membership).into_iter().find_map(|path| count(&fs::read_to_string(path).ok()?))
+}
+
+/// Whether this line of a runner's output is the last word of a Rust program that got no memory and aborts.
+pub(super) fn says_that_memory_ran_out(line: &str) -> bool {
+    line.strip_prefix("memory allocation of ").is_some_and(|rest| rest.trim_end().ends_with(" bytes failed"))
 }
 
 /// The files that may hold the count, the likelier first: of the version 1 memory controller, then of version 2. In a
@@ -45,6 +51,13 @@ mod tests {
         assert_eq!(count("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), Some(3));
         assert_eq!(count("low 0\nhigh 0\nmax 12\noom 2\noom_kill 1\noom_group_kill 0\n"), Some(1));
         assert_eq!(count("garbage"), None);
+    }
+
+    #[test]
+    fn the_last_word_of_a_failed_allocation_is_known() {
+        assert!(says_that_memory_ran_out("memory allocation of 140737488355328 bytes failed"));
+        assert!(!says_that_memory_ran_out("the log of an app: memory allocation of 12 bytes failed"));
+        assert!(!says_that_memory_ran_out("memory allocation of images"));
     }
 
     #[test]
