@@ -129,6 +129,7 @@ mod remote;
 pub mod runner;
 mod supervise;
 mod task;
+mod watch;
 
 pub use attributes::{remote, task};
 pub use flame_transport::{LinkConfig, NodeId};
@@ -143,6 +144,7 @@ pub use remote::{
 pub use runner::{current_runner, runner};
 pub use supervise::{Between, Restart};
 pub use task::{Task, TaskRun};
+pub use watch::{Down, Watch, WatchId};
 
 /// What the attributes expand to. Not part of the interface: it changes without notice.
 #[doc(hidden)]

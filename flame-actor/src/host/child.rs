@@ -24,7 +24,8 @@ use super::{
 };
 use crate::{
     delivery::{
-        lane::{Fate, Lane},
+        fate::Fate,
+        lane::Lane,
         panics::words_of,
     },
     registry::Registry,
@@ -116,9 +117,9 @@ pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwne
     // The link is lost if there is none of these; nobody waits for an answer then.
     let (Some(link), Ok(registry)) = (peer.link(), Registry::get()) else { return };
     let mut ctx = Context::new();
-    let exported = ExportedChild::new(&ctx.address());
-    let Some((inbox, export)) = peer.export_served(Arc::new(exported)) else { return };
     let fate = Fate::default();
+    let exported = ExportedChild::new(&ctx.address(), fate.clone());
+    let Some((inbox, export)) = peer.export_served(Arc::new(exported)) else { return };
     let answer = answer_naming(inbox.port());
     let lane =
         Lane::new(inbox, link.answers(), registry.methods::<A>(), Arc::clone(&peer), fate.clone(), export);
@@ -193,6 +194,7 @@ impl<A: Actor<Context = Context<A>>> Life<A> {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(context))) {
             self.fate.set(DownReason::Panicked { message: cut(words_of(&*panic)) });
         }
+        self.fate.end();
         self.host.ended(self.child, self.fate.get());
     }
 }

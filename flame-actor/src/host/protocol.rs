@@ -10,6 +10,8 @@ use bytes::{Bytes, BytesMut};
 use flame_transport::{codec, varint};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::remote::cut;
+
 use crate::remote::DownReason;
 
 /// What a parent wants of a runner.
@@ -98,8 +100,6 @@ pub(crate) struct LogLine {
 pub(crate) const FINISHED: &str = "the runner has finished";
 
 const LIMIT: usize = 64 * 1024;
-/// Texts in notices are cut to this many bytes, so that a notice always fits into a signal.
-const MAX_TEXT: usize = 8 * 1024;
 
 /// An order with the body of what it is about.
 pub(crate) fn join(order: &Order, body: &[u8]) -> Bytes {
@@ -136,13 +136,3 @@ macro_rules! encoded {
 }
 
 encoded!(StartFailure, ToRunner, ToParent);
-
-/// A text that fits into a notice.
-pub(crate) fn cut(mut text: String) -> String {
-    if text.len() > MAX_TEXT {
-        let end = (0..=MAX_TEXT).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}

@@ -64,6 +64,10 @@ impl<S> Runners<S> {
         Some(Boarding { peer: entry.peer.clone()?, instance: entry.instance.clone()? })
     }
 
+    pub(super) fn instance(&self, runner: RunnerSeq) -> Option<Arc<dyn Instance>> {
+        self.by_number.get(&runner)?.instance.clone()
+    }
+
     pub(super) fn peer(&self, runner: RunnerSeq) -> Option<Arc<Peer>> {
         self.by_number.get(&runner)?.peer.clone()
     }

@@ -15,7 +15,7 @@ use super::{
     machine::{BootFailure, Event, RunnerSeq},
 };
 use crate::{
-    backend::{Boot, BootError, ExitReason, Instance, Ticket},
+    backend::{Boot, BoxFuture, BootError, ExitReason, Instance, Ticket},
     host::protocol::{ToParent, ToRunner},
     remote::{Peer, PeerEvents},
     runner::logs,
@@ -262,6 +262,11 @@ impl PeerEvents for RunnerEvents {
                 tracing::warn!(target: "flame::pool", %error, "a notice of a runner cannot be decoded")
             }
         }
+    }
+
+    fn exit(&self) -> Option<BoxFuture<ExitReason>> {
+        let instance = self.core.upgrade()?.runners(|runners| runners.instance(self.runner))?;
+        Some(Box::pin(async move { instance.exited().await }))
     }
 
     fn lost(&self, reason: &LinkLost) {

@@ -179,3 +179,14 @@ fn encode_small<T: Serialize>(value: &T) -> Bytes {
         Err(_) => Bytes::new(),
     }
 }
+
+/// A text that fits into a notice, of which a signal takes no more than 16,000 bytes.
+pub(crate) fn cut(mut text: String) -> String {
+    const MAX: usize = 8 * 1024;
+    if text.len() > MAX {
+        let end = (0..=MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}

@@ -9,6 +9,7 @@
 //! | `outgoing`, `request` | sending a message, and its answer |
 //! | `proxy` | a genuine `actix::Recipient` of an actor of another node |
 //! | `target` | where their messages go |
+//! | `watching` | who is told of whose end |
 //! | `peer`, `export` | the other end of a link, and what it may address here |
 //! | `reference`, `scope`, `field` | how references stand in a message |
 
@@ -24,6 +25,7 @@ mod reference;
 mod request;
 pub(crate) mod scope;
 mod target;
+mod watching;
 
 pub use addr::RemoteAddr;
 pub use error::{DownReason, SendError};
@@ -31,7 +33,7 @@ pub use outgoing::SerdeMessage;
 pub use recipient::{RemoteRecipient, serde_recipient};
 pub use request::Request;
 
-pub(crate) use error::Refusal;
+pub(crate) use error::{Refusal, cut};
 pub(crate) use export::ExportedChild;
 pub(crate) use outgoing::encode_whole;
 pub(crate) use peer::{ExportGuard, Peer, PeerEvents};

@@ -17,6 +17,7 @@ use super::{
     peer::Peer,
     reference::{Encoded, Ready},
 };
+use crate::watch::{EndWatch, Notify};
 
 /// An actor of another node. There is one target for each, shared by all references to it.
 pub(crate) struct Remote {
@@ -34,6 +35,8 @@ struct Route {
 struct Waiting {
     messages: VecDeque<(Encoded, Option<Done>)>,
     bytes: usize,
+    /// Who wants to know of its end.
+    watchers: Vec<Notify>,
     failed: Option<DownReason>,
 }
 
@@ -74,6 +77,10 @@ impl Remote {
                 Some(done) => ask_then(&peer, &lane, message, done),
             }
         }
+        for watcher in std::mem::take(&mut waiting.watchers).into_iter().filter(Notify::is_wanted) {
+            // It cannot be taken back any more; if nobody listens by then, its word is lost on nobody.
+            drop(peer.watch(lane.port(), watcher));
+        }
         // Set while nobody else can queue, so that later messages come after those above.
         let _ = self.route.set(Route { peer, lane });
     }
@@ -83,7 +90,9 @@ impl Remote {
         let mut waiting = self.waiting();
         waiting.failed = Some(reason.clone());
         let messages = std::mem::take(&mut waiting.messages);
+        let watchers = std::mem::take(&mut waiting.watchers);
         drop(waiting);
+        watchers.into_iter().for_each(|watcher| watcher.tell(reason.clone()));
         for (_, done) in messages {
             match done {
                 Some(done) => done(Err(SendError::Gone(reason.clone()))),
@@ -159,6 +168,28 @@ impl Remote {
                 let _ = waiting.push(message.into_encoded(), Some(done));
             }
         }
+    }
+
+    /// Has someone told of the actor's end.
+    pub(super) fn watch(&self, notify: Notify) -> EndWatch {
+        let Some(route) = self.route.get() else { return self.watch_unconnected(notify) };
+        route.peer.watch(route.lane.port(), notify)
+    }
+
+    fn watch_unconnected(&self, notify: Notify) -> EndWatch {
+        let mut waiting = self.waiting();
+        match (self.route.get(), waiting.failed.clone()) {
+            (Some(route), _) => return route.peer.watch(route.lane.port(), notify),
+            (None, None) => {
+                waiting.watchers.retain(Notify::is_wanted);
+                waiting.watchers.push(notify);
+            }
+            (None, Some(reason)) => {
+                drop(waiting);
+                notify.tell(reason);
+            }
+        }
+        Box::new(|| {})
     }
 
     /// Whether nothing can reach the actor any more.
