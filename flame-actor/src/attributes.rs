@@ -19,6 +19,41 @@
 /// Another node finds a handler by its registered pair of types, so a generic impl lists the concrete pairs. One that
 /// is not listed does not compile where it is used.
 ///
+/// # Errors of the handler's own
+///
+/// A handler often returns a `Result` whose error cannot travel: `io::Error`, `anyhow::Error`. With `#[remote(failure)]` it
+/// stays as it is, and its error becomes a [`Failure`](crate::Failure) on the way to whoever asked. The message says so:
+/// its result is `Result<_, Failure>`, for local senders too. This works for a `Result`, and for `ResponseFuture`,
+/// `ResponseActFuture` and `AtomicResponse` of one; a generic handler's list follows the word:
+/// `#[remote(failure, A<u32>: M<u32>)]`.
+///
+/// ```
+/// # use actix::prelude::*;
+/// # use flame_actor::{Failure, remote};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize)]
+/// # struct Disk;
+/// # impl Actor for Disk {
+/// #     type Context = Context<Self>;
+/// # }
+/// #[derive(Message, Serialize, Deserialize)]
+/// #[rtype(result = "Result<u64, Failure>")]
+/// struct Length(String);
+///
+/// #[remote(failure)]
+/// impl Handler<Length> for Disk {
+///     type Result = std::io::Result<u64>;
+///     fn handle(&mut self, Length(path): Length, _: &mut Context<Self>) -> Self::Result {
+///         Ok(std::fs::metadata(path)?.len())
+///     }
+/// }
+/// # #[actix::main]
+/// # async fn main() {
+/// let failure = Disk.start().send(Length("/no/such/file".into())).await.unwrap().unwrap_err();
+/// assert!(failure.message().contains("No such file"));
+/// # }
+/// ```
+///
 /// # Where it works
 ///
 /// In any module of any crate that is linked into the executable, also a private one, and in function bodies. Two
@@ -106,6 +141,24 @@ pub use flame_actor_macros::remote;
 /// `#[task(u32, String)]`, or `#[task((u32, String), (u8, u8))]` with two parameters. One that is not listed does not
 /// compile where it is used. Only the listed types, not the parameters, need to travel.
 ///
+/// # Errors of the function's own
+///
+/// With `#[task(failure)]` a function may return a `Result` whose error cannot travel: the task's output has a
+/// [`Failure`](crate::Failure) in its place. Called in place, the function returns what it always did. A generic function's
+/// list follows the word: `#[task(failure, u32, String)]`.
+///
+/// ```
+/// use flame_actor::{Failure, Task, task};
+///
+/// #[task(failure)]
+/// fn length(path: &str) -> std::io::Result<u64> {
+///     Ok(std::fs::metadata(path)?.len())
+/// }
+///
+/// fn call<T: Task<Output = Result<u64, Failure>>>(_: T) {}
+/// call(length::task("/etc/hosts".into()));
+/// ```
+///
 /// # Where it works
 ///
 /// As for [`remote`](macro@crate::remote): in each crate that is linked and that reaches this one as `flame_actor`.
@@ -148,3 +201,41 @@ pub use flame_actor_macros::remote;
 /// call(largest::task(vec![1.5, 2.5]));
 /// ```
 pub use flame_actor_macros::task;
+/// Makes a task of a few lines in place, which need no function of their own.
+///
+/// It looks like a closure and is one that travels: it names what it captures, with the types. Each variable of such a name
+/// is moved into the task. The value is what [`#[task]`](macro@crate::task) makes of a function with these parameters and
+/// this body, and what is said there holds: `async` lines run on an arbiter, others on a thread that may block; a reference
+/// parameter travels as its owned type, which is then what the variable has to be; `task_fn!(failure |…| …)` maps the error.
+///
+/// As in any function, variables that are not named, the types of a generic function around it, and its `Self` are out of
+/// reach, and `return` and `?` end the block.
+///
+/// # Examples
+///
+/// ```
+/// use actix::prelude::*;
+/// use flame_actor::{Pool, backend::LocalBackend, task_fn};
+///
+/// #[actix::main]
+/// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let pool = Pool::builder("words").backend(LocalBackend::new()).start()?;
+///     let text = String::from("to be or not to be");
+///     let least = 2;
+///     let count = pool
+///         .call(task_fn!(|text: String, least: usize| -> usize {
+///             let words: std::collections::BTreeSet<_> = text.split(' ').collect();
+///             words.iter().filter(|word| word.len() >= least).count()
+///         }))
+///         .await?;
+///     assert_eq!(count, 4);
+///
+///     let pause = std::time::Duration::from_millis(1);
+///     pool.call(task_fn!(async |pause: std::time::Duration| {
+///         actix::clock::sleep(pause).await;
+///     }))
+///     .await?;
+///     Ok(())
+/// }
+/// ```
+pub use flame_actor_macros::task_fn;

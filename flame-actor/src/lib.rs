@@ -73,7 +73,8 @@
 //!
 //! [`runner()`] has to be the first line of `main`; an app without it gets an error from [`backend::ProcessBackend`], and no second
 //! process. What cannot travel with an actor (a socket, a child process) is `#[serde(skip)]` and made in `started`. Messages need
-//! serde's derives, and [`#[remote]`](macro@remote) on the handler. [`#[task]`](macro@task) makes a function callable on a runner.
+//! serde's derives, and [`#[remote]`](macro@remote) on the handler. [`#[task]`](macro@task) makes a function callable on a runner, and
+//! [`task_fn!`] a few lines in place.
 //!
 //! # Promises
 //!
@@ -121,17 +122,20 @@ mod arguments;
 mod attributes;
 pub mod backend;
 mod delivery;
+mod failure;
 mod host;
 mod node;
 pub mod pool;
 mod registry;
 mod remote;
 pub mod runner;
+#[cfg(test)]
 mod supervise;
 mod task;
 mod watch;
 
-pub use attributes::{remote, task};
+pub use attributes::{remote, task, task_fn};
+pub use failure::Failure;
 pub use flame_transport::{LinkConfig, NodeId};
 pub use node::{Parent, ParentError};
 pub use pool::{
@@ -142,7 +146,6 @@ pub use remote::{
     DownReason, RemoteAddr, RemoteRecipient, Request, SendError, SerdeMessage, serde_recipient as recipient,
 };
 pub use runner::{current_runner, runner};
-pub use supervise::{Between, Restart};
 pub use task::{Task, TaskRun};
 pub use watch::{Down, Watch, WatchId};
 
@@ -155,6 +158,7 @@ pub mod __private {
     pub use crate::{
         arguments::{FromArguments, ReadArguments, WriteArguments, read_arguments},
         delivery::Methods,
+        failure::{MapFailure, failure_result},
         host::{PlaceFn, Start},
         registry::{
             HandlerEntry, MethodCache, MethodId, NotPlaceable, Placeable, Probe, Registry, TaskEntry,

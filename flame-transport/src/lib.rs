@@ -42,7 +42,7 @@ pub use identity::{Authority, Credentials, IdentityError};
 pub use lane::{Body, Limits, Window};
 pub use link::{
     Answer, Answers, AskError, BulkClosed, BulkError, BulkReceiver, BulkSender, ExpectedBulk, Inbox,
-    Interrupt, Lane, Link, LinkLost, MAIN_PORT, Message, Owed, Question, SendError, Service,
+    Interrupt, Lane, LaneWatch, Link, LinkLost, MAIN_PORT, Message, Owed, Question, SendError, Service,
 };
 pub use node::{InvalidNodeName, NodeId};
 pub use wire::{bulk::Part, varint};

@@ -4,6 +4,8 @@ use proc_macro::TokenStream;
 use proc_macro2::{Group, Span, TokenStream as Tokens, TokenTree};
 use quote::ToTokens;
 
+mod block;
+mod failure;
 mod remote;
 mod signature;
 mod task;
@@ -11,13 +13,23 @@ mod task;
 /// Makes a message deliverable to an actor from another node.
 #[proc_macro_attribute]
 pub fn remote(list: TokenStream, item: TokenStream) -> TokenStream {
-    beside(item.into(), |item| remote::expand(list.into(), item))
+    let (maps_failure, list) = failure::option(list.into());
+    let item = Tokens::from(item);
+    let item = if maps_failure { failure::map(item) } else { item };
+    beside(item, |item| remote::expand(list, item, maps_failure))
 }
 
 /// Makes a function a task.
 #[proc_macro_attribute]
 pub fn task(list: TokenStream, item: TokenStream) -> TokenStream {
-    beside(item.into(), |item| task::expand(list.into(), item))
+    let (maps_failure, list) = failure::option(list.into());
+    beside(item.into(), |item| task::expand(list, item, maps_failure))
+}
+
+/// Makes a task of a few lines in place.
+#[proc_macro]
+pub fn task_fn(closure: TokenStream) -> TokenStream {
+    block::expand(closure.into()).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
 /// The item as it was written, with what is made from it, or with the error: whatever else uses the item must not fail

@@ -11,13 +11,13 @@ use syn::{
 
 use crate::cfgs;
 
-pub(crate) fn expand(list: TokenStream, item: TokenStream) -> Result<TokenStream> {
+pub(crate) fn expand(list: TokenStream, item: TokenStream, maps_failure: bool) -> Result<TokenStream> {
     let handler: ItemImpl = syn::parse2(item)
         .map_err(|_| Error::new(Span::call_site(), "`#[remote]` goes on an `impl Handler<M> for A`"))?;
     let message = message_of(&handler)?;
     let pairs = pairs(list, &handler, message)?;
     let cfgs = cfgs(&handler.attrs);
-    Ok(pairs.iter().map(|pair| register(pair, &cfgs)).collect())
+    Ok(pairs.iter().map(|pair| register(pair, &cfgs, maps_failure)).collect())
 }
 
 /// An actor and one of its messages, both concrete types.
@@ -98,10 +98,16 @@ fn example(ty: &Type) -> String {
     }
 }
 
-fn register(Pair { actor, message }: &Pair, cfgs: &[&syn::Attribute]) -> TokenStream {
+fn register(Pair { actor, message }: &Pair, cfgs: &[&syn::Attribute], maps_failure: bool) -> TokenStream {
     // Bounds that do not hold are reported where the user wrote the message.
     let header = quote_spanned!(message.span()=> impl ::flame_actor::RemoteMessage<#actor> for);
+    let check = maps_failure.then(|| {
+        quote_spanned!(message.span()=> const _: fn() = ::flame_actor::__private::failure_result::<#message>;)
+    });
     quote! {
+        #(#cfgs)*
+        #check
+
         #(#cfgs)*
         #[automatically_derived]
         #header #message {

@@ -14,19 +14,22 @@ use crate::{
     signature::{Argument, Signature},
 };
 
-pub(crate) fn expand(list: TokenStream, item: TokenStream) -> Result<TokenStream> {
+pub(crate) fn expand(list: TokenStream, item: TokenStream, maps_failure: bool) -> Result<TokenStream> {
     let function: ItemFn = syn::parse2(item).map_err(|_| {
         Error::new(Span::call_site(), "`#[task]` goes on a free `fn` or `async fn` with a body")
     })?;
     let signature = Signature::of(&function)?;
     let instances = instances(list, &function, &signature)?;
-    Ok(Task { function: &function, signature, cfgs: cfgs(&function.attrs) }.expand(&instances))
+    let cfgs = cfgs(&function.attrs);
+    Ok(Task { function: &function, signature, cfgs, maps_failure }.expand(&instances))
 }
 
 struct Task<'a> {
     function: &'a ItemFn,
     signature: Signature,
     cfgs: Vec<&'a Attribute>,
+    /// Whether the function's error travels as a `Failure`.
+    maps_failure: bool,
 }
 
 /// The generic arguments of one concrete version of the function, with their brackets; nothing if it has none.
@@ -36,7 +39,7 @@ impl Task<'_> {
     /// A struct that has the function's name in the type namespace, as the function has it in the value namespace: one
     /// `use` imports both. It has fields in braces, because a tuple struct would need the value namespace too.
     fn expand(&self, instances: &[Instance]) -> TokenStream {
-        let Self { function, signature, cfgs } = self;
+        let Self { function, signature, cfgs, .. } = self;
         let (name, visibility) = (repeated(&function.sig.ident), repeated(&function.vis));
         let generics = &signature.generics;
         let where_clause = &generics.where_clause;
@@ -178,6 +181,11 @@ impl Task<'_> {
         let (first, last) = self.signature.output_span;
         let signature = quote_spanned!(first=> <#task as ::flame_actor::__private::Signature>);
         let output = quote_spanned!(last=> Output);
+        if self.maps_failure {
+            return quote_spanned! {first=>
+                type Output = <#signature::#output as ::flame_actor::__private::MapFailure>::Mapped;
+            };
+        }
         quote!(type Output = #signature::#output;)
     }
 
@@ -189,16 +197,21 @@ impl Task<'_> {
                 false => quote!(#local),
             });
         let turbofish = if instance.is_empty() { quote!() } else { quote!(::#instance) };
-        if self.signature.is_async {
-            quote! {
-                ::flame_actor::TaskRun::Async(::std::boxed::Box::pin(async move {
-                    #function #turbofish(#(#call),*).await
-                }))
-            }
-        } else {
-            quote! {
-                ::flame_actor::TaskRun::Blocking(::std::boxed::Box::new(move || #function #turbofish(#(#call),*)))
-            }
+        let output = match self.signature.is_async {
+            true => quote!(#function #turbofish(#(#call),*).await),
+            false => quote!(#function #turbofish(#(#call),*)),
+        };
+        let output = match self.maps_failure {
+            true => quote!(::flame_actor::__private::MapFailure::mapped(#output)),
+            false => output,
+        };
+        match self.signature.is_async {
+            true => quote! {
+                ::flame_actor::TaskRun::Async(::std::boxed::Box::pin(async move { #output }))
+            },
+            false => quote! {
+                ::flame_actor::TaskRun::Blocking(::std::boxed::Box::new(move || #output))
+            },
         }
     }
 

@@ -292,7 +292,7 @@ impl<A: Actor> fmt::Debug for RemoteAddr<A> {
 impl<A: Actor<Context = Context<A>>> Serialize for RemoteAddr<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let reference = match &self.target {
-            Target::Local(address) => Reference::Local(Arc::new(ExportedAddr(address.clone()))),
+            Target::Local(address) => Reference::Local(Arc::new(ExportedAddr(address.clone())), 0),
             Target::Remote(remote) => Reference::Remote(Arc::clone(remote), 0),
         };
         serialize_reference(reference, serializer)

@@ -80,9 +80,6 @@ pub enum SendError {
         /// The decoder's words.
         message: String,
     },
-    /// The actor has ended and is being started again, and its messages are [not to wait](crate::Between::Refuse).
-    #[error("the actor is being started again and takes no messages until then")]
-    Restarting,
     /// The actor is not there any more; the message was not handled.
     #[error("the actor is gone: {0}")]
     Gone(DownReason),
@@ -120,9 +117,30 @@ pub(crate) enum Refusal {
     Panicked(String),
     Undecodable(String),
     Unencodable(String),
+    // From a relay, which could not hand the message on.
+    Gone(DownReason),
+    Lost(NodeId, LinkLost),
+    Unreachable,
+    Full,
+    TooLong(usize, usize),
 }
 
 impl Refusal {
+    /// What kept this node from handing on a message; `None` if all there is to say is that there is no answer.
+    pub(crate) fn of(error: SendError) -> Option<Self> {
+        Some(match error {
+            SendError::Panicked { message } => Self::Panicked(message),
+            SendError::Decode { message, .. } => Self::Undecodable(message),
+            SendError::Unanswerable { message } => Self::Unencodable(message),
+            SendError::Gone(reason) => Self::Gone(reason),
+            SendError::NodeLost { node, reason } => Self::Lost(node, reason),
+            SendError::Unreachable => Self::Unreachable,
+            SendError::Full => Self::Full,
+            SendError::TooLong { len, max } => Self::TooLong(len, max),
+            SendError::Encode(_) | SendError::NoReply | SendError::Registry(_) => return None,
+        })
+    }
+
     pub(crate) fn encode(&self) -> Bytes {
         encode_small(self)
     }
@@ -155,6 +173,11 @@ impl SendError {
                 Ok(Refusal::Panicked(message)) => Self::Panicked { message },
                 Ok(Refusal::Undecodable(message)) => Self::Decode { what: "the message", message },
                 Ok(Refusal::Unencodable(message)) => Self::Unanswerable { message },
+                Ok(Refusal::Gone(reason)) => Self::Gone(reason),
+                Ok(Refusal::Lost(node, reason)) => Self::NodeLost { node, reason },
+                Ok(Refusal::Unreachable) => Self::Unreachable,
+                Ok(Refusal::Full) => Self::Full,
+                Ok(Refusal::TooLong(len, max)) => Self::TooLong { len, max },
                 Err(error) => Self::Decode { what: "the answer", message: error.to_string() },
             },
             AskError::Closed { reason } => Self::Gone(DownReason::decode(&reason)),

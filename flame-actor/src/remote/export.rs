@@ -11,7 +11,7 @@ use flame_transport::Inbox;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
-use super::{error::DownReason, peer::Peer};
+use super::{error::DownReason, peer::Peer, target::Remote};
 use crate::{
     delivery::{fate::Fate, forward},
     registry::Registry,
@@ -24,6 +24,12 @@ pub(crate) struct ExportKey {
     /// The actor's mailbox.
     pointer: u64,
     kind: TypeId,
+}
+
+impl ExportKey {
+    pub(super) fn of<K: 'static>(pointer: u64) -> Self {
+        Self { pointer, kind: TypeId::of::<K>() }
+    }
 }
 
 /// An actor of this node in the form in which it is exported.
@@ -44,6 +50,11 @@ pub(crate) trait Exportable: Send + Sync {
 
     /// How the actor ended, once it no longer serves its port; `None` where that is not known.
     fn end(&self) -> Option<DownReason> {
+        None
+    }
+
+    /// The actor of another node that this only stands for.
+    fn relayed(&self) -> Option<&Arc<Remote>> {
         None
     }
 }
@@ -170,7 +181,7 @@ pub(crate) fn pointer_of(address: &impl Hash) -> u64 {
 }
 
 fn key_of<K: 'static>(address: &impl Hash) -> ExportKey {
-    ExportKey { pointer: address_hash(address), kind: TypeId::of::<K>() }
+    ExportKey::of::<K>(address_hash(address))
 }
 
 fn recipient_of<A: Actor<Context = Context<A>>>(address: &Addr<A>, method: u32) -> Option<Box<dyn Any>> {

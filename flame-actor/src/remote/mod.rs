@@ -12,6 +12,7 @@
 //! | `watching` | who is told of whose end |
 //! | `peer`, `export` | the other end of a link, and what it may address here |
 //! | `reference`, `scope`, `field` | how references stand in a message |
+//! | `relay` | actors of a third node |
 
 mod addr;
 mod error;
@@ -22,6 +23,7 @@ mod peer;
 mod proxy;
 mod recipient;
 mod reference;
+mod relay;
 mod request;
 pub(crate) mod scope;
 mod target;

@@ -43,6 +43,7 @@ pub(crate) struct Peer {
     node: NodeId,
     /// Where messages for this node's own actors are decoded.
     arbiter: ArbiterHandle,
+    network: tokio::runtime::Handle,
     exports: Mutex<Exports>,
     remotes: Mutex<HashMap<u32, Weak<Remote>>>,
     holds: Mutex<Holds>,
@@ -102,6 +103,7 @@ impl Peer {
             link: OnceLock::new(),
             node: joined.peer().clone(),
             arbiter,
+            network: network.clone(),
             exports: Mutex::default(),
             remotes: Mutex::default(),
             holds: Mutex::default(),
@@ -131,6 +133,11 @@ impl Peer {
     /// Runs a task where messages for this node's actors are decoded.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static + Send) {
         self.arbiter.spawn(task);
+    }
+
+    /// Runs a task beside the link, which it must not hold up.
+    pub(super) fn spawn_network(&self, task: impl Future<Output = ()> + 'static + Send) {
+        drop(self.network.spawn(task));
     }
 
     /// The port of an actor of this node, a reference to it counted. `None` if the link is not there.

@@ -93,7 +93,7 @@ impl<M: SerdeMessage> RemoteRecipient<M> {
         match &self.target {
             Target::Local(recipient) => match proxy::original(recipient) {
                 Some((remote, method)) => Reference::Remote(remote, method),
-                None => Reference::Local(Arc::new(ExportedRecipient(recipient.clone()))),
+                None => Reference::Local(Arc::new(ExportedRecipient(recipient.clone())), 0),
             },
             Target::Remote(remote, method) => Reference::Remote(Arc::clone(remote), *method),
         }

@@ -17,14 +17,14 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use flame_transport::{Body, varint};
 
-use super::{export::Exportable, peer::Peer, target::Remote};
+use super::{export::Exportable, peer::Peer, relay::Relay, target::Remote};
 
 /// A reference to an actor in a value that is encoded, whatever link it will go over.
 #[derive(Clone)]
 pub(crate) enum Reference {
-    /// An actor of this node.
-    Local(Arc<dyn Exportable>),
-    /// An actor of another node, and the number of the message it takes, where the reference is for just one.
+    /// An actor of this node, and the number of the message it takes, where the reference is for just one.
+    Local(Arc<dyn Exportable>, u32),
+    /// The same of an actor of another node.
     Remote(Arc<Remote>, u32),
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Sendable {
     counted: Counted,
 }
 
-/// A reference leads to an actor of a third node, or the link is gone.
+/// The link is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unreachable;
 
@@ -94,7 +94,24 @@ impl Encoded {
             Self::Whole(body) => return Ok(Sendable { body: body.clone(), counted }),
             Self::Referring { method, payload, references } => (*method, payload, references),
         };
-        let kept: Vec<_> = references.iter().filter_map(Reference::remote).cloned().collect();
+        let mut entries = Vec::with_capacity(references.len());
+        let mut kept = Vec::new();
+        for reference in references {
+            entries.push(match reference {
+                Reference::Local(actor, method) => (OF_SENDER, counted.export(Arc::clone(actor))?, *method),
+                Reference::Remote(remote, method) => match remote.port_on(peer) {
+                    Some(port) => {
+                        kept.push(Arc::clone(remote));
+                        (OF_RECEIVER, port, *method)
+                    }
+                    // One of a third node's.
+                    None => {
+                        let relay = Arc::new(Relay(Arc::clone(remote)));
+                        (OF_SENDER, counted.export(relay)?, *method)
+                    }
+                },
+            });
+        }
         if !kept.is_empty() {
             counted.hold = peer.hold(kept);
         }
@@ -102,18 +119,7 @@ impl Encoded {
         put_head(&mut out, method, true);
         varint::put(&mut out, references.len() as u64);
         varint::put(&mut out, counted.hold);
-        for reference in references {
-            let (side, port, method) = match reference {
-                Reference::Local(actor) => {
-                    let port = peer.export(Arc::clone(actor)).ok_or(Unreachable)?;
-                    counted.ports.push(port);
-                    (OF_SENDER, port, 0)
-                }
-                Reference::Remote(remote, method) => {
-                    let port = remote.port_on(peer).ok_or(Unreachable)?;
-                    (OF_RECEIVER, port, *method)
-                }
-            };
+        for (side, port, method) in entries {
             out.extend_from_slice(&[side]);
             varint::put(&mut out, u64::from(port));
             varint::put(&mut out, u64::from(method));
@@ -135,6 +141,14 @@ struct Counted {
     peer: Arc<Peer>,
     ports: Vec<u32>,
     hold: u64,
+}
+
+impl Counted {
+    fn export(&mut self, actor: Arc<dyn Exportable>) -> Result<u32, Unreachable> {
+        let port = self.peer.export(actor).ok_or(Unreachable)?;
+        self.ports.push(port);
+        Ok(port)
+    }
 }
 
 impl Drop for Counted {
@@ -196,7 +210,10 @@ fn parse_table(body: &mut &[u8], peer: &Arc<Peer>) -> Result<Vec<Resolved>, BadB
             OF_SENDER => table.push(Resolved::Remote(peer.remote(port), method)),
             // Goes on, so that what comes behind is taken over and let go.
             OF_RECEIVER => match peer.exported(port) {
-                Some(actor) => table.push(Resolved::Home(actor, method)),
+                Some(actor) => table.push(match actor.relayed() {
+                    Some(remote) => Resolved::Remote(Arc::clone(remote), method),
+                    None => Resolved::Home(actor, method),
+                }),
                 None => complete = false,
             },
             _ => return Err(BadBody),
@@ -218,15 +235,6 @@ pub(crate) fn answer_naming(port: u32) -> Bytes {
     varint::put(&mut out, u64::from(port));
     varint::put(&mut out, 0);
     out.freeze()
-}
-
-impl Reference {
-    fn remote(&self) -> Option<&Arc<Remote>> {
-        match self {
-            Self::Remote(remote, _) => Some(remote),
-            Self::Local(_) => None,
-        }
-    }
 }
 
 /// A message that is being sent: most are a whole body that the sender lends.

@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -38,6 +38,8 @@ struct Waiting {
     /// Who wants to know of its end.
     watchers: Vec<Notify>,
     failed: Option<DownReason>,
+    /// Who waits for the actor to be there.
+    wakers: Vec<Waker>,
 }
 
 pub(super) type Done = Box<dyn FnOnce(Result<Bytes, SendError>) + Send>;
@@ -49,6 +51,8 @@ pub(crate) enum Patience {
     None,
     /// It waits within the lane's bound.
     Bounded,
+    /// It waits, and whoever sends it sends no other before there is room.
+    InTurn,
 }
 
 impl Remote {
@@ -83,6 +87,7 @@ impl Remote {
         }
         // Set while nobody else can queue, so that later messages come after those above.
         let _ = self.route.set(Route { peer, lane });
+        std::mem::take(&mut waiting.wakers).into_iter().for_each(Waker::wake);
     }
 
     /// The actor will never be there.
@@ -91,6 +96,7 @@ impl Remote {
         waiting.failed = Some(reason.clone());
         let messages = std::mem::take(&mut waiting.messages);
         let watchers = std::mem::take(&mut waiting.watchers);
+        std::mem::take(&mut waiting.wakers).into_iter().for_each(Waker::wake);
         drop(waiting);
         watchers.into_iter().for_each(|watcher| watcher.tell(reason.clone()));
         for (_, done) in messages {
@@ -173,7 +179,22 @@ impl Remote {
     /// Has someone told of the actor's end.
     pub(super) fn watch(&self, notify: Notify) -> EndWatch {
         let Some(route) = self.route.get() else { return self.watch_unconnected(notify) };
-        route.peer.watch(route.lane.port(), notify)
+        match self.closed() {
+            Some(reason) => {
+                notify.tell(reason);
+                Box::new(|| {})
+            }
+            None => route.peer.watch(route.lane.port(), notify),
+        }
+    }
+
+    /// Why the actor takes no more messages, if its node has said so.
+    pub(super) fn closed(&self) -> Option<DownReason> {
+        let watch = self.route.get()?.lane.watch();
+        match watch.poll_closed(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(flame_transport::SendError::Closed { reason }) => Some(DownReason::decode(&reason)),
+            _ => None,
+        }
     }
 
     fn watch_unconnected(&self, notify: Notify) -> EndWatch {
@@ -190,6 +211,22 @@ impl Remote {
             }
         }
         Box::new(|| {})
+    }
+
+    /// Waits for the actor's lane; an error if it will never be there.
+    pub(super) fn poll_lane(&self, cx: &mut Context<'_>) -> Poll<Result<&Lane, DownReason>> {
+        if let Some(route) = self.route.get() {
+            return Poll::Ready(Ok(&route.lane));
+        }
+        let mut waiting = self.waiting();
+        match (self.route.get(), &waiting.failed) {
+            (Some(route), _) => Poll::Ready(Ok(&route.lane)),
+            (None, Some(reason)) => Poll::Ready(Err(reason.clone())),
+            (None, None) => {
+                waiting.wakers.push(cx.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 
     /// Whether nothing can reach the actor any more.
@@ -260,6 +297,7 @@ fn tell(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -
     let send = |body| match patience {
         Patience::None => lane.try_tell(body),
         Patience::Bounded => lane.tell(body),
+        Patience::InTurn => lane.tell_in_turn(body),
     };
     match message {
         Ready::Plain(body) => send(body).map_err(|error| SendError::from_send(error, peer.node())),
@@ -276,7 +314,7 @@ fn tell(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -
 fn ask(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -> Result<Pending, SendError> {
     let send = |body| match patience {
         Patience::None => lane.try_ask(body),
-        Patience::Bounded => lane.ask(body),
+        Patience::Bounded | Patience::InTurn => lane.ask(body),
     };
     let asked = match message {
         Ready::Plain(body) => send(body),
@@ -314,7 +352,7 @@ fn take(done: &Mutex<Option<Done>>) -> Option<Done> {
     done.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-fn report_dead(peer: &Peer, sent: Result<(), SendError>) {
+pub(super) fn report_dead(peer: &Peer, sent: Result<(), SendError>) {
     if let Err(error) = sent {
         tracing::debug!(target: "flame::dead_letter", peer = %peer.node(), %error, "a message was not sent");
     }

@@ -7,7 +7,9 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod blocks;
 mod calls;
+mod failures;
 mod health;
 mod panics;
 mod parents;
@@ -16,3 +18,5 @@ mod pressure;
 mod references;
 mod results;
 mod support;
+mod thirds;
+mod watching;

@@ -1,6 +1,9 @@
 //! The sending end of a link: lanes, their credit and what waits for it, and the questions that are not answered yet.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    task::{Poll, Waker},
+};
 
 use bytes::{Bytes, BytesMut};
 use slab::Slab;
@@ -60,6 +63,8 @@ pub(crate) struct Sender<W> {
     starved: VecDeque<usize>,
     ended: bool,
     next_serial: u64,
+    /// Who is to be woken, once the link's lock is free.
+    woken: Vec<Waker>,
 }
 
 /// A question that was asked.
@@ -79,6 +84,8 @@ struct Lane {
     backlog: usize,
     starved: bool,
     closed: Option<Bytes>,
+    /// Who waits for room, or for the end of the lane, each with a number of its own.
+    watchers: Vec<(u64, Waker)>,
 }
 
 #[derive(Debug)]
@@ -110,6 +117,7 @@ impl<W> Sender<W> {
             starved: VecDeque::new(),
             ended: false,
             next_serial: 0,
+            woken: Vec::new(),
         }
     }
 
@@ -127,6 +135,7 @@ impl<W> Sender<W> {
                 backlog: 0,
                 starved: false,
                 closed: None,
+                watchers: Vec::new(),
             })
         });
         if let Some(lane) = self.lanes.get_mut(key) {
@@ -186,6 +195,49 @@ impl<W> Sender<W> {
             question.waiter = Some(waiter);
         }
         Ok(Asked { number, serial })
+    }
+
+    /// A number for someone who watches lanes.
+    pub(crate) fn watcher(&mut self) -> u64 {
+        self.next_serial += 1;
+        self.next_serial
+    }
+
+    /// Whether a message would leave at once; else the watcher is woken when it might.
+    pub(crate) fn poll_room(&mut self, key: usize, watcher: u64, waker: &Waker) -> Poll<Result<(), Refused>> {
+        match self.lane(key) {
+            Err(refused) => Poll::Ready(Err(refused)),
+            Ok(lane) if self.has_room(lane) => Poll::Ready(Ok(())),
+            Ok(_) => {
+                self.watch(key, watcher, waker);
+                self.starve(key);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Whether the lane takes no more messages; else the watcher is woken when it might be so.
+    pub(crate) fn poll_closed(&mut self, key: usize, watcher: u64, waker: &Waker) -> Poll<Refused> {
+        match self.lane(key) {
+            Err(refused) => Poll::Ready(refused),
+            Ok(_) => {
+                self.watch(key, watcher, waker);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The end of a watch.
+    pub(crate) fn unwatch(&mut self, key: usize, watcher: u64) {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.watchers.retain(|(number, _)| *number != watcher);
+        }
+    }
+
+    /// Who is to be woken now.
+    #[inline]
+    pub(crate) fn take_woken(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.woken)
     }
 
     /// Nobody waits for the answer any more. A message that still waits for credit is never sent.
@@ -273,6 +325,7 @@ impl<W> Sender<W> {
         let Some(lane) = self.lanes.get_mut(key) else { return (Vec::new(), 0) };
         lane.closed = Some(reason);
         lane.backlog = 0;
+        self.woken.extend(lane.watchers.drain(..).map(|(_, waker)| waker));
         let (mut waiters, mut tells) = (Vec::new(), 0);
         for waiting in std::mem::take(&mut lane.waiting) {
             match waiting.kind {
@@ -291,7 +344,9 @@ impl<W> Sender<W> {
     pub(crate) fn abandon(&mut self) -> Vec<W> {
         self.ended = true;
         let waiters = self.questions.drain().filter_map(|question| question.waiter).collect();
-        self.lanes.clear();
+        for lane in self.lanes.drain() {
+            self.woken.extend(lane.watchers.into_iter().map(|(_, waker)| waker));
+        }
         self.by_port.clear();
         self.outbox = Outbox::default();
         waiters
@@ -323,6 +378,7 @@ impl<W> Sender<W> {
     #[inline]
     fn submit(&mut self, key: usize, kind: Kind, body: Body<'_>, room: Room) -> Result<(), Refused> {
         let Some(lane) = self.lanes.get_mut(key) else { return Err(Refused::Closed(Bytes::new())) };
+        // As in `has_room`.
         if lane.waiting.is_empty() && lane.credit.has_room() && self.credit.has_room() {
             let cost = cost(body.len());
             lane.credit.charge(cost);
@@ -364,13 +420,29 @@ impl<W> Sender<W> {
             }
             self.outbox.push(kind, Body::Own(body));
         }
+        if lane.waiting.is_empty() && lane.credit.has_room() && self.credit.has_room() {
+            self.woken.extend(lane.watchers.drain(..).map(|(_, waker)| waker));
+        }
         self.starve(key);
     }
 
-    /// Puts a lane in line for the link's credit, if that is all it waits for.
+    fn has_room(&self, lane: &Lane) -> bool {
+        lane.waiting.is_empty() && lane.credit.has_room() && self.credit.has_room()
+    }
+
+    fn watch(&mut self, key: usize, watcher: u64, waker: &Waker) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        match lane.watchers.iter_mut().find(|(number, _)| *number == watcher) {
+            Some((_, known)) => known.clone_from(waker),
+            None => lane.watchers.push((watcher, waker.clone())),
+        }
+    }
+
+    /// Puts a lane in line for the link's credit, if that is all that it, or who watches it, waits for.
     fn starve(&mut self, key: usize) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        if !lane.starved && !lane.waiting.is_empty() && lane.credit.has_room() && !self.credit.has_room() {
+        let waits = !lane.waiting.is_empty() || !lane.watchers.is_empty();
+        if !lane.starved && waits && lane.credit.has_room() && !self.credit.has_room() {
             lane.starved = true;
             self.starved.push_back(key);
         }

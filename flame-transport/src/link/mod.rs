@@ -24,11 +24,12 @@ mod shared;
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 pub use answers::{Answers, Owed};
 pub use bulk::{BulkClosed, BulkError, BulkReceiver, BulkSender, ExpectedBulk};
 pub use incoming::{Inbox, Message, Question};
-pub use outgoing::{Answer, AskError, Interrupt, Lane, SendError};
+pub use outgoing::{Answer, AskError, Interrupt, Lane, LaneWatch, SendError};
 
 use crate::{Joined, NodeId, lane::Window};
 use shared::Shared;
@@ -54,7 +55,7 @@ pub trait Service: Send + Sync + 'static {
 }
 
 /// Why a link ended.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkLost {
     /// The peer closed it and said why.

@@ -113,6 +113,23 @@ impl Lane {
         self.tell_with(body, Room::Backlog)
     }
 
+    /// Sends a message without an answer; without credit it waits in the lane, whatever its backlog holds. For a caller
+    /// who [waits for room](LaneWatch::poll_room) before the next, and so bounds what can wait.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`].
+    pub fn tell_in_turn(&self, body: Body<'_>) -> Result<(), SendError> {
+        self.tell_with(body, Room::Wait)
+    }
+
+    /// Watches the lane for one task.
+    #[must_use]
+    pub fn watch(&self) -> LaneWatch {
+        let number = self.handle.shared.sender(|sender| sender.watcher());
+        LaneWatch { lane: self.clone(), number }
+    }
+
     /// Sends a message that is answered. It is in the lane's order when this returns, and waits there for credit.
     ///
     /// # Errors
@@ -179,6 +196,45 @@ impl Lane {
 impl std::fmt::Debug for Lane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Lane({:?} port {})", self.handle.shared.peer, self.handle.port)
+    }
+}
+
+/// Tells one task when a lane has room, and when it ends.
+pub struct LaneWatch {
+    lane: Lane,
+    number: u64,
+}
+
+impl LaneWatch {
+    /// Waits until a message would leave at once, which it does unless another sender comes first.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] or [`SendError::Lost`]: the lane takes no more messages.
+    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let Handle { shared, key, .. } = &*self.lane.handle;
+        let room = shared.sender(|sender| sender.poll_room(*key, self.number, cx.waker()));
+        room.map_err(|refused| self.lane.explain(refused))
+    }
+
+    /// Waits until the lane takes no more messages, and says why.
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<SendError> {
+        let Handle { shared, key, .. } = &*self.lane.handle;
+        let closed = shared.sender(|sender| sender.poll_closed(*key, self.number, cx.waker()));
+        closed.map(|refused| self.lane.explain(refused))
+    }
+}
+
+impl Drop for LaneWatch {
+    fn drop(&mut self) {
+        let Handle { shared, key, .. } = &*self.lane.handle;
+        shared.sender(|sender| sender.unwatch(*key, self.number));
+    }
+}
+
+impl std::fmt::Debug for LaneWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LaneWatch({:?})", self.lane)
     }
 }
 

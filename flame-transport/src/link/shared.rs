@@ -122,10 +122,12 @@ impl Shared {
         let result = work(&mut outgoing.state);
         let wake = outgoing.asleep && outgoing.state.has_output();
         let overfull = outgoing.state.is_overfull();
+        let woken = outgoing.state.take_woken();
         if wake {
             outgoing.asleep = false;
         }
         drop(outgoing);
+        woken.into_iter().for_each(Waker::wake);
         if wake {
             self.sender_waker.wake();
         }
