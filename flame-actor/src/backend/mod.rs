@@ -22,6 +22,7 @@
 //! [`Ticket::encode`] into a file that only the runner reads, and sets the variable to [`runner_in_file`]; such a runner ends
 //! itself when its link to the parent is lost.
 
+mod admission;
 mod boot_error;
 mod exit;
 mod local;
@@ -40,6 +41,7 @@ use std::{
 use flame_transport::NodeId;
 
 pub use self::{
+    admission::may_boot,
     boot_error::BootError,
     exit::ExitReason,
     local::LocalBackend,

@@ -12,7 +12,6 @@
 //! - What it prints goes line by line into `tracing` (target [`LOG_TARGET`], fields `runner`, `pool`, `pid` and
 //!   `stream`) and into [`Instance::log_tail`], never to this process's standard output.
 
-mod admission;
 mod group;
 mod instance;
 mod lines;
@@ -27,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Backend, Boot, BootError, BoxFuture, Instance};
+use super::{Backend, Boot, BootError, BoxFuture, Instance, admission};
 
 /// The `tracing` target of the lines that runners print.
 pub const LOG_TARGET: &str = "flame::runner";

@@ -5,6 +5,16 @@ use crate::{
     runner::guard::{MAX_GENERATION, Standing, standing},
 };
 
+/// Whether this process may boot runners: it is none itself, and it asked for its role first if they are to be copies of it,
+/// so that they will ask too and not boot copies of their own. For backends outside this crate.
+///
+/// # Errors
+///
+/// Which of these does not hold, and what to do.
+pub fn may_boot(copies_of_this_executable: bool) -> Result<(), BootError> {
+    check(copies_of_this_executable).map(drop)
+}
+
 /// Whether this process may boot runners, and of which generation they are.
 pub(super) fn check(copies_of_this_executable: bool) -> Result<u32, BootError> {
     judge(standing(), copies_of_this_executable)
