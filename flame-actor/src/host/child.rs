@@ -23,11 +23,7 @@ use super::{
     protocol::{StartFailure, cut},
 };
 use crate::{
-    delivery::{
-        fate::Fate,
-        lane::Lane,
-        panics::words_of,
-    },
+    delivery::{fate::Fate, lane::Lane, panics::words_of},
     registry::Registry,
     remote::{DownReason, ExportedChild, Peer, answer_naming, parse, scope},
 };

@@ -15,7 +15,7 @@ use super::{
     machine::{BootFailure, Event, RunnerSeq},
 };
 use crate::{
-    backend::{Boot, BoxFuture, BootError, ExitReason, Instance, Ticket},
+    backend::{Boot, BootError, BoxFuture, ExitReason, Instance, Ticket},
     host::protocol::{ToParent, ToRunner},
     remote::{Peer, PeerEvents},
     runner::logs,

@@ -133,7 +133,8 @@ async fn a_watch_placed_before_the_start_holds_beyond_it() {
 #[actix::test]
 async fn the_word_of_a_death_overtakes_a_full_lane() {
     let pool = pool("watch-full");
-    let (mortal, log) = (pool.place_child(Mortal).await.unwrap(), pool.place_child(Log::default()).await.unwrap());
+    let (mortal, log) =
+        (pool.place_child(Mortal).await.unwrap(), pool.place_child(Log::default()).await.unwrap());
     let watch = mortal.watch();
     // The runner's one link is full of what nobody takes yet.
     mortal.send(End::Block(Duration::from_millis(1))).await.unwrap();
@@ -194,7 +195,6 @@ struct Follow<A: Actor<Context = Context<A>>> {
 #[derive(Message, Serialize, Deserialize, Debug, PartialEq)]
 #[rtype(result = "()")]
 struct Heard(DownReason);
-
 
 #[remote(Watcher: Follow<Log>, Watcher: Follow<Mortal>)]
 impl<A: Actor<Context = Context<A>>> Handler<Follow<A>> for Watcher {

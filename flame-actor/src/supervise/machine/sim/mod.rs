@@ -80,18 +80,30 @@ fn the_same_seed_gives_the_same_decisions() {
 /// of a sequence of steps is a sequence too.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
-    Wait { ms: u64 },
+    Wait {
+        ms: u64,
+    },
     /// The machine's timer fires late.
-    Oversleep { ms: u64 },
-    Send { sender: usize },
+    Oversleep {
+        ms: u64,
+    },
+    Send {
+        sender: usize,
+    },
     Watch,
     Unwatch(usize),
     Kill(usize),
     Pause(usize),
     Resume(usize),
     /// For so long nothing gets from the node to the parent, or the other way.
-    Cut { nth: usize, up: bool, ms: u64 },
-    Delay { ms: u64 },
+    Cut {
+        nth: usize,
+        up: bool,
+        ms: u64,
+    },
+    Delay {
+        ms: u64,
+    },
     Panic,
     StopsItself,
     Lifetime,
@@ -103,7 +115,10 @@ pub(super) enum Step {
     GoBlind,
     OwnerStops,
     /// An event about an incarnation that has ended, or never was.
-    Stale { kind: usize, id: u64 },
+    Stale {
+        kind: usize,
+        id: u64,
+    },
 }
 
 fn judge(seed: u64) {

@@ -96,10 +96,7 @@ impl World {
         self.require(incarnation.0 == next, || format!("{incarnation:?} started, not {next}"))?;
         self.require(self.book.over.is_none(), || "started after its end".into())?;
         let able = self.nodes.iter().find(|node| {
-            node.alive
-                && node.child != Child::Ended
-                && !node.expired
-                && self.now < node.granted + LEASE
+            node.alive && node.child != Child::Ended && !node.expired && self.now < node.granted + LEASE
         });
         let able = able.map(|node| node.incarnation);
         self.require(able.is_none(), || format!("{incarnation:?} starts while {able:?} may serve"))?;
@@ -118,7 +115,9 @@ impl World {
         let known = self.book.sent.remove(&letter);
         self.require(known, || format!("{letter:?} is delivered, which was delivered or refused before"))?;
         let present = self.present();
-        self.require(to == present, || format!("{letter:?} is delivered to {to:?}, and {present:?} is there"))?;
+        self.require(to == present, || {
+            format!("{letter:?} is delivered to {to:?}, and {present:?} is there")
+        })?;
         let last = self.book.last_delivered.insert(letter.0, letter.1);
         self.require(last.is_none_or(|last| last < letter.1), || format!("{letter:?} is overtaken"))?;
         self.book.delivered.insert(letter, to);
@@ -148,7 +147,9 @@ impl World {
         let waits = self.book.watching.remove(&watcher);
         self.require(waits, || format!("watcher {watcher} hears twice"))?;
         let over = self.machine.gone();
-        self.require(over == Some(reason), || format!("watcher {watcher} hears {reason}, and {over:?} is true"))
+        self.require(over == Some(reason), || {
+            format!("watcher {watcher} hears {reason}, and {over:?} is true")
+        })
     }
 
     pub(super) fn judge_rest(&self) -> Verdict {

@@ -516,7 +516,11 @@ impl World {
         let delay = self.some(1 + self.delay.as_millis() as u64);
         let it = &mut self.nodes[node];
         // Control overtakes data.
-        let wire = if matches!(up, Up::Snapshot(_) | Up::Started | Up::Refused) { &mut it.up_data } else { &mut it.up };
+        let wire = if matches!(up, Up::Snapshot(_) | Up::Started | Up::Refused) {
+            &mut it.up_data
+        } else {
+            &mut it.up
+        };
         let at = wire.carry(self.now + delay);
         self.schedule(at, Arrival::Up(node, up));
     }
