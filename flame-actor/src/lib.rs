@@ -140,6 +140,7 @@ pub use flame_transport::{LinkConfig, NodeId};
 pub use node::{Parent, ParentError};
 pub use pool::{
     CallError, Calling, Child, PlaceError, PlaceFailure, Placing, Pool, PoolBuilder, PoolError, RunnerLoss,
+    WorkPhase,
 };
 pub use registry::{RegistryError, RemoteMessage};
 pub use remote::{

@@ -11,6 +11,7 @@ mod blocks;
 mod calls;
 mod failures;
 mod health;
+mod options;
 mod panics;
 mod parents;
 mod placing;
