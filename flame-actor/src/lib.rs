@@ -129,7 +129,6 @@ pub mod pool;
 mod registry;
 mod remote;
 pub mod runner;
-#[cfg(test)]
 mod supervise;
 mod task;
 mod watch;
@@ -147,6 +146,7 @@ pub use remote::{
     DownReason, RemoteAddr, RemoteRecipient, Request, SendError, SerdeMessage, serde_recipient as recipient,
 };
 pub use runner::{current_runner, runner};
+pub use supervise::{Between, Restart};
 pub use task::{Task, TaskRun};
 pub use watch::{Down, Watch, WatchId};
 

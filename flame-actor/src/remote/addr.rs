@@ -13,12 +13,13 @@ use super::{
     error::SendError,
     export::ExportedAddr,
     field::{GONE_HOME, WRONG_KIND, deserialize_reference, serialize_reference},
+    line::Patience,
     outgoing::{ask, dead_letter, from_mailbox, tell},
     proxy,
     recipient::RemoteRecipient,
     reference::{Reference, Resolved},
     request::Request,
-    target::{Patience, Remote},
+    target::Remote,
 };
 use crate::{
     registry::RemoteMessage,
@@ -232,9 +233,9 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
         }
     }
 
-    /// The name of the actor's node; `None` for this node, and while the actor is being placed.
+    /// The name of the actor's node at this moment; `None` for this node, and while the actor is being placed.
     #[must_use]
-    pub fn node(&self) -> Option<&flame_transport::NodeId> {
+    pub fn node(&self) -> Option<flame_transport::NodeId> {
         match &self.target {
             Target::Local(_) => None,
             Target::Remote(remote) => remote.node(),

@@ -80,6 +80,9 @@ pub enum SendError {
         /// The decoder's words.
         message: String,
     },
+    /// The actor has ended and is being started again, and its messages are [not to wait](crate::Between::Refuse).
+    #[error("the actor is being started again and takes no messages until then")]
+    Restarting,
     /// The actor is not there any more; the message was not handled.
     #[error("the actor is gone: {0}")]
     Gone(DownReason),
@@ -122,6 +125,7 @@ pub(crate) enum Refusal {
     Lost(NodeId, LinkLost),
     Unreachable,
     Full,
+    Restarting,
     TooLong(usize, usize),
 }
 
@@ -136,6 +140,7 @@ impl Refusal {
             SendError::NodeLost { node, reason } => Self::Lost(node, reason),
             SendError::Unreachable => Self::Unreachable,
             SendError::Full => Self::Full,
+            SendError::Restarting => Self::Restarting,
             SendError::TooLong { len, max } => Self::TooLong(len, max),
             SendError::Encode(_) | SendError::NoReply | SendError::Registry(_) => return None,
         })
@@ -177,6 +182,7 @@ impl SendError {
                 Ok(Refusal::Lost(node, reason)) => Self::NodeLost { node, reason },
                 Ok(Refusal::Unreachable) => Self::Unreachable,
                 Ok(Refusal::Full) => Self::Full,
+                Ok(Refusal::Restarting) => Self::Restarting,
                 Ok(Refusal::TooLong(len, max)) => Self::TooLong { len, max },
                 Err(error) => Self::Decode { what: "the answer", message: error.to_string() },
             },

@@ -8,7 +8,8 @@
 //! | `addr`, `recipient` | [`RemoteAddr`], [`RemoteRecipient`] |
 //! | `outgoing`, `request` | sending a message, and its answer |
 //! | `proxy` | a genuine `actix::Recipient` of an actor of another node |
-//! | `target` | where their messages go |
+//! | `target`, `line` | where their messages go |
+//! | `supervised` | the same for an actor that is started again when it ends |
 //! | `watching` | who is told of whose end |
 //! | `peer`, `export` | the other end of a link, and what it may address here |
 //! | `reference`, `scope`, `field` | how references stand in a message |
@@ -18,6 +19,7 @@ mod addr;
 mod error;
 mod export;
 mod field;
+mod line;
 mod outgoing;
 mod peer;
 mod proxy;
@@ -26,6 +28,7 @@ mod reference;
 mod relay;
 mod request;
 pub(crate) mod scope;
+mod supervised;
 mod target;
 mod watching;
 
@@ -37,10 +40,11 @@ pub use request::Request;
 
 pub(crate) use error::{Refusal, cut};
 pub(crate) use export::ExportedChild;
-pub(crate) use outgoing::encode_whole;
+pub(crate) use outgoing::{HAND_OVER, encode_whole};
 pub(crate) use peer::{ExportGuard, Peer, PeerEvents};
 pub(crate) use reference::{
     Encoded, Resolved, Sendable, answer_naming, discard, parse, placed_port, put_head,
 };
 pub(crate) use request::decode_answer;
+pub(crate) use supervised::{Charge, Order as KeeperOrder, Supervised};
 pub(crate) use target::Remote;

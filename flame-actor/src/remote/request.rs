@@ -12,10 +12,11 @@ use serde::de::DeserializeOwned;
 
 use super::{
     error::{DownReason, SendError},
+    line::Pending,
     peer::Peer,
     reference::parse,
     scope,
-    target::{Pending, Remote},
+    target::Remote,
 };
 
 /// An answer under way: resolves to what the handler returned, or to why there is nothing.
@@ -29,6 +30,7 @@ pub struct Request<M: Message> {
 
 enum State<R> {
     Local(Pin<Box<dyn Future<Output = Result<R, MailboxError>> + Send>>),
+    /// The actor is kept as long as its answer is waited for.
     Remote(Pending, Arc<Remote>),
     Failed(SendError),
     Done,
@@ -65,9 +67,9 @@ where
         let this = self.get_mut();
         let outcome = match &mut this.state {
             State::Local(answer) => ready!(answer.as_mut().poll(cx)).map_err(from_mailbox),
-            State::Remote(pending, remote) => {
-                let body = ready!(Pin::new(pending).poll(cx));
-                body.and_then(|body| decode_answer(&body, remote.peer()))
+            State::Remote(pending, _) => {
+                let answer = ready!(Pin::new(pending).poll(cx));
+                answer.and_then(|(body, peer)| decode_answer(&body, Some(&peer)))
             }
             State::Failed(error) => Err(error.clone()),
             State::Done => Err(SendError::NoReply),

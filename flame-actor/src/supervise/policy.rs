@@ -23,7 +23,7 @@ pub enum Between {
     /// They wait for the new incarnation, up to this many of them and 1 MiB; beyond that they are refused with
     /// [`SendError::Full`](crate::SendError::Full).
     Queue(usize),
-    /// They are refused at once with `SendError::Restarting`.
+    /// They are refused at once with [`SendError::Restarting`](crate::SendError::Restarting).
     Refuse,
 }
 

@@ -34,6 +34,8 @@ pub(crate) enum Event<M, S> {
         /// How many snapshots it published; this word may have overtaken them.
         snapshots: u64,
     },
+    /// The link to an incarnation's runner is lost, and more of that will be told by [`Event::NodeLost`].
+    Silent(Incarnation),
     /// The link to an incarnation's runner is lost. It may go on until its lease has run out, which is at `until` at the
     /// latest.
     NodeLost { incarnation: Incarnation, reason: DownReason, until: Instant },
@@ -45,8 +47,8 @@ pub(crate) enum Event<M, S> {
     Drain(Incarnation),
     /// A message for the child.
     Message { message: M, bytes: usize },
-    /// The child's owner wants its end.
-    Stop(DownReason),
+    /// The child's owner wants its end: with grace, by force if it has not stopped within that.
+    Stop { reason: DownReason, grace: Option<Duration> },
     /// The time of `next_wake` has come.
     Tick,
 }
@@ -59,7 +61,7 @@ pub(crate) enum Action<M, W, S> {
     /// An incarnation that is being started is not wanted any more; answered as before.
     Cancel(Incarnation),
     /// An incarnation is to stop; answered by [`Event::Ended`].
-    Stop { incarnation: Incarnation, reason: DownReason },
+    Stop { incarnation: Incarnation, reason: DownReason, grace: Option<Duration> },
     /// An incarnation is to stop once it has handled what was delivered to it.
     HandOver(Incarnation),
     /// Give an incarnation a message.

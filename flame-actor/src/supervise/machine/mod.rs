@@ -20,7 +20,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     mem,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::policy::{Between, Policy};
@@ -43,8 +43,8 @@ pub(crate) struct Machine<M, W, S> {
     waiting_bytes: usize,
     watchers: BTreeMap<WatcherId, W>,
     next_watcher: u64,
-    /// The owner wants the end, and why.
-    stop: Option<DownReason>,
+    /// The owner wants the end: why, and with how much grace.
+    stop: Option<(DownReason, Option<Duration>)>,
     out: Vec<Action<M, W, S>>,
 }
 
@@ -54,6 +54,8 @@ enum Phase {
     Starting,
     /// It takes messages.
     Up,
+    /// It cannot be reached, and its end is about to be told.
+    Silent,
     /// It handles what it has got, and ends for another one to be started elsewhere.
     Moving,
     /// It has ended, as far as is known, and the next may start when the gate is open and the time has come.
@@ -103,7 +105,7 @@ impl<M, W, S> Machine<M, W, S> {
                 if self.is_present(incarnation) && self.phase == Phase::Starting {
                     let for_good = hopeless || incarnation == Incarnation(1);
                     match self.stop.take() {
-                        Some(wanted) => self.over(wanted),
+                        Some((wanted, _)) => self.over(wanted),
                         None if for_good => self.over(reason),
                         None => self.ended(reason, doubt.map_or(Gate::Open, Gate::Doubt), now),
                     }
@@ -112,10 +114,15 @@ impl<M, W, S> Machine<M, W, S> {
             Event::Ended { incarnation, reason, snapshots } => {
                 // Its start may be told after its end, which overtakes it.
                 if self.is_present(incarnation)
-                    && matches!(self.phase, Phase::Starting | Phase::Up | Phase::Moving)
+                    && matches!(self.phase, Phase::Starting | Phase::Up | Phase::Silent | Phase::Moving)
                 {
                     let all = snapshots <= self.snapshots;
                     self.ended(reason, if all { Gate::Open } else { Gate::Snapshots(snapshots) }, now);
+                }
+            }
+            Event::Silent(incarnation) => {
+                if self.is_present(incarnation) && self.phase == Phase::Up {
+                    self.phase = Phase::Silent;
                 }
             }
             Event::NodeLost { incarnation, reason, until } => {
@@ -139,7 +146,7 @@ impl<M, W, S> Machine<M, W, S> {
                     self.out.push(Action::HandOver(incarnation));
                 }
             }
-            Event::Stop(reason) => self.stop(reason),
+            Event::Stop { reason, grace } => self.stop(reason, grace),
             Event::Tick => {}
         }
         self.start_if_due(now);
@@ -215,8 +222,8 @@ impl<M, W, S> Machine<M, W, S> {
             return;
         }
         self.phase = Phase::Up;
-        if let Some(reason) = self.stop.clone() {
-            self.out.push(Action::Stop { incarnation, reason });
+        if let Some((reason, grace)) = self.stop.clone() {
+            self.out.push(Action::Stop { incarnation, reason, grace });
         }
         self.waiting_bytes = 0;
         for message in mem::take(&mut self.waiting) {
@@ -226,7 +233,7 @@ impl<M, W, S> Machine<M, W, S> {
 
     fn node_lost(&mut self, reason: DownReason, until: Instant, now: Instant) {
         match &mut self.phase {
-            Phase::Up | Phase::Moving => self.ended(reason, Gate::Doubt(until), now),
+            Phase::Up | Phase::Silent | Phase::Moving => self.ended(reason, Gate::Doubt(until), now),
             // It had ended before, and what it published last is lost.
             Phase::Between { gate: gate @ Gate::Snapshots(_), .. } => *gate = Gate::Open,
             // Whoever starts it sees the loss too.
@@ -241,7 +248,7 @@ impl<M, W, S> Machine<M, W, S> {
     }
 
     fn snapshot(&mut self, from: S) {
-        if !matches!(self.phase, Phase::Up | Phase::Moving | Phase::Between { .. }) {
+        if matches!(self.phase, Phase::Starting | Phase::Over(_)) {
             return;
         }
         self.from = Some(Arc::new(from));
@@ -253,18 +260,19 @@ impl<M, W, S> Machine<M, W, S> {
         }
     }
 
-    fn stop(&mut self, reason: DownReason) {
+    fn stop(&mut self, reason: DownReason, grace: Option<Duration>) {
+        let incarnation = self.incarnation;
         match self.phase {
             Phase::Between { .. } => self.over(reason),
             Phase::Over(_) => {}
             _ if self.stop.is_some() => {}
             Phase::Starting => {
-                self.stop = Some(reason);
-                self.out.push(Action::Cancel(self.incarnation));
+                self.stop = Some((reason, grace));
+                self.out.push(Action::Cancel(incarnation));
             }
-            Phase::Up | Phase::Moving => {
-                self.stop = Some(reason.clone());
-                self.out.push(Action::Stop { incarnation: self.incarnation, reason });
+            Phase::Up | Phase::Silent | Phase::Moving => {
+                self.stop = Some((reason.clone(), grace));
+                self.out.push(Action::Stop { incarnation, reason, grace });
             }
         }
     }

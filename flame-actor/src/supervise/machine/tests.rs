@@ -150,6 +150,18 @@ fn messages_between_two_incarnations_wait_in_order_up_to_their_bound() {
 }
 
 #[test]
+fn messages_wait_from_the_moment_at_which_the_runner_is_silent() {
+    let mut story = up(permanent());
+    story.on(Event::Silent(Incarnation(1)));
+    story.message(7);
+    assert_eq!(story.delivered(), []);
+    story.loses(1);
+    story.on(Event::Gone(Incarnation(1)));
+    story.on(Event::Started(Incarnation(2)));
+    assert_eq!(story.delivered(), [(2, 7)]);
+}
+
+#[test]
 fn messages_between_two_incarnations_are_refused_where_the_user_wants_that() {
     let mut story = up(Policy { between: Between::Refuse, ..permanent() });
     story.loses(1);
@@ -162,7 +174,7 @@ fn what_waits_for_a_child_that_is_given_up_is_refused() {
     let mut story = up(permanent());
     story.loses(1);
     story.message(0);
-    story.on(Event::Stop(DownReason::Stopped));
+    story.on(Event::Stop { reason: DownReason::Stopped, grace: None });
     assert_eq!(story.refusal(), Some(&Refusal::Gone(DownReason::Stopped)));
 }
 

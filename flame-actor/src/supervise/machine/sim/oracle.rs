@@ -59,7 +59,7 @@ impl World {
             Event::Started(incarnation) if *incarnation == present => {
                 self.book.started.insert(*incarnation);
             }
-            Event::Stop(_) => self.book.stopping = true,
+            Event::Stop { .. } => self.book.stopping = true,
             _ => {}
         }
         for action in actions {

@@ -97,6 +97,8 @@ enum Arrival {
     Exit(usize),
     /// The backend's order to end it takes effect.
     End(usize),
+    /// The parent has waited for the backend's word on a lost node.
+    Word(usize),
 }
 
 #[derive(Debug, Clone)]
@@ -215,18 +217,22 @@ impl World {
             }
             Step::Refuse => self.refuse_next = true,
             Step::GoBlind => self.blind = true,
-            Step::OwnerStops => self.feed(Event::Stop(DownReason::Shutdown { reason: "done".into() }))?,
+            Step::OwnerStops => {
+                let reason = DownReason::Shutdown { reason: "done".into() };
+                self.feed(Event::Stop { reason, grace: None })?;
+            }
             Step::Stale { kind, id } => {
                 // Never about the present one, of which the world tells the truth.
                 let present = self.present();
                 let incarnation = Incarnation(if Incarnation(id) == present { 1_000_000 } else { id });
                 let reason = DownReason::Stopped;
-                self.feed(match kind % 6 {
+                self.feed(match kind % 7 {
                     0 => Event::Started(incarnation),
                     1 => Event::StartFailed { incarnation, reason, doubt: None, hopeless: true },
                     2 => Event::Ended { incarnation, reason, snapshots: 0 },
                     3 => Event::NodeLost { incarnation, reason, until: self.now },
-                    4 => Event::Snapshot { incarnation, from: 1_000_000 },
+                    4 => Event::Silent(incarnation),
+                    5 => Event::Snapshot { incarnation, from: 1_000_000 },
                     _ => Event::Gone(incarnation),
                 })?;
             }
@@ -303,12 +309,14 @@ impl World {
                 if !self.nodes[node].lost {
                     self.lose(node)?;
                 }
+                self.tell_of_loss(node)?;
                 self.feed(Event::Gone(self.nodes[node].incarnation))
             }
             Arrival::End(node) => {
                 self.kill(node);
                 Ok(())
             }
+            Arrival::Word(node) => self.tell_of_loss(node),
         }
     }
 
@@ -415,14 +423,20 @@ impl World {
 
     /// The parent gives the link up, and has the backend end the node.
     fn lose(&mut self, node: usize) -> Verdict {
-        let it = &mut self.nodes[node];
-        it.lost = true;
-        let (incarnation, until) = (it.incarnation, it.answered + LEASE + MARGIN);
-        let reason = DownReason::NodeLost { message: "its node is gone".into(), exit: None };
+        self.nodes[node].lost = true;
         if !self.blind {
             let ends = self.now + self.some(3000);
             self.schedule(ends, Arrival::End(node));
         }
+        let word = self.now + self.some(1000);
+        self.schedule(word, Arrival::Word(node));
+        self.feed(Event::Silent(self.nodes[node].incarnation))
+    }
+
+    fn tell_of_loss(&mut self, node: usize) -> Verdict {
+        let it = &self.nodes[node];
+        let (incarnation, until) = (it.incarnation, it.answered + LEASE + MARGIN);
+        let reason = DownReason::NodeLost { message: "its node is gone".into(), exit: None };
         if !self.book.started.contains(&incarnation) {
             let doubt = Some(until);
             self.feed(Event::StartFailed { incarnation, reason: reason.clone(), doubt, hopeless: false })?;
@@ -469,7 +483,7 @@ impl World {
                     let reason = DownReason::NotStarted { message: "cancelled".into() };
                     self.feed(Event::StartFailed { incarnation, reason, doubt: None, hopeless: false })?;
                 }
-                Action::Stop { incarnation, reason } => self.down_to(incarnation, Down::Stop(reason)),
+                Action::Stop { incarnation, reason, .. } => self.down_to(incarnation, Down::Stop(reason)),
                 Action::HandOver(incarnation) => self.down_to(incarnation, Down::HandOver),
                 Action::Deliver { incarnation, message } => {
                     self.delivered(message, incarnation)?;
