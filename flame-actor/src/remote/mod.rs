@@ -5,7 +5,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `addr`, `recipient` | [`RemoteAddr`], [`RemoteRecipient`] |
+//! | `addr`, `recipient`, `any` | [`RemoteAddr`], [`RemoteRecipient`], and an address of any type |
 //! | `outgoing`, `request` | sending a message, and its answer |
 //! | `proxy` | a genuine `actix::Recipient` of an actor of another node |
 //! | `target` | where their messages go |
@@ -15,6 +15,7 @@
 //! | `relay` | actors of a third node |
 
 mod addr;
+mod any;
 mod error;
 mod export;
 mod field;
@@ -35,6 +36,7 @@ pub use outgoing::SerdeMessage;
 pub use recipient::{RemoteRecipient, serde_recipient};
 pub use request::Request;
 
+pub(crate) use any::AnyAddr;
 pub(crate) use error::{Refusal, cut};
 pub(crate) use export::ExportedChild;
 pub(crate) use outgoing::encode_whole;

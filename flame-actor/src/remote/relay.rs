@@ -27,7 +27,7 @@ use super::{
     error::{DownReason, Refusal, SendError},
     export::{ExportKey, Exportable},
     peer::{ExportGuard, Peer},
-    reference::{BadBody, Encoded, Ready, Reference, Resolved, parse},
+    reference::{BadBody, Encoded, Ready, parse},
     target::{Patience, Remote, report_dead},
 };
 use crate::watch::{EndWatch, Notify};
@@ -37,7 +37,7 @@ pub(super) struct Relay(pub(super) Arc<Remote>);
 
 impl Exportable for Relay {
     fn key(&self) -> ExportKey {
-        ExportKey::of::<Self>(Arc::as_ptr(&self.0) as u64)
+        ExportKey::of::<Self>(self.0.identity() as u64)
     }
 
     fn serve(self: Arc<Self>, inbox: Inbox, peer: &Arc<Peer>) {
@@ -216,13 +216,9 @@ fn rebase<'a>(body: Body<'a>, from: &Arc<Peer>) -> Result<Ready<'a>, BadBody> {
     if parts.table.is_empty() {
         return Ok(Ready::Plain(body));
     }
-    let references = parts.table.into_iter().map(|resolved| match resolved {
-        Resolved::Home(actor, method) => Reference::Local(actor, method),
-        Resolved::Remote(remote, method) => Reference::Remote(remote, method),
-    });
     Ok(Ready::Referring(Encoded::Referring {
         method: parts.method,
         payload: Bytes::copy_from_slice(parts.payload),
-        references: references.collect(),
+        references: parts.table.into_iter().map(Into::into).collect(),
     }))
 }

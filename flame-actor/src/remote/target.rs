@@ -23,6 +23,8 @@ use crate::watch::{EndWatch, Notify};
 pub(crate) struct Remote {
     route: OnceLock<Route>,
     waiting: Mutex<Waiting>,
+    /// The target of the same actor that was there before, while the actor was being placed and gave itself away already.
+    first: OnceLock<Arc<Remote>>,
 }
 
 struct Route {
@@ -63,7 +65,7 @@ impl Remote {
 
     /// An actor that is being placed.
     pub(crate) fn unconnected() -> Arc<Self> {
-        Arc::new(Self { route: OnceLock::new(), waiting: Mutex::default() })
+        Arc::new(Self { route: OnceLock::new(), waiting: Mutex::default(), first: OnceLock::new() })
     }
 
     pub(super) fn connected(peer: Arc<Peer>, lane: Lane) -> Arc<Self> {
@@ -107,6 +109,16 @@ impl Remote {
                 }
             }
         }
+    }
+
+    /// The actor has a target already, which this one equals from now on.
+    pub(super) fn equals(&self, first: &Arc<Self>) {
+        let _ = self.first.set(Arc::clone(first));
+    }
+
+    /// Tells targets apart; one that is still held is never another's.
+    pub(super) fn identity(&self) -> usize {
+        self.first.get().map_or(std::ptr::from_ref(self), Arc::as_ptr).addr()
     }
 
     pub(crate) fn peer(&self) -> Option<&Arc<Peer>> {
@@ -232,6 +244,14 @@ impl Remote {
     /// Whether nothing can reach the actor any more.
     pub(super) fn is_gone(&self) -> bool {
         self.peer().and_then(|peer| peer.link()).is_some_and(|link| link.lost().is_some())
+    }
+
+    /// Whether the actor is known to be no more, or its node.
+    pub(super) fn is_over(&self) -> bool {
+        match self.route.get() {
+            Some(route) => route.lane.is_closed(),
+            None => self.waiting().failed.is_some(),
+        }
     }
 
     /// Where the actor is, for people.

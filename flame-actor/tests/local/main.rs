@@ -9,8 +9,10 @@
 
 mod blocks;
 mod calls;
+mod chat_room;
 mod failures;
 mod health;
+mod names;
 mod panics;
 mod parents;
 mod placing;
