@@ -112,7 +112,7 @@
 //!
 //! # Modules
 //!
-//! [`pool`] has what pools are made of, [`backend`] how runners are booted (write your own [`backend::Backend`]), and
+//! [`guide`] shows an existing actor made remote. [`pool`] has what pools are made of, [`backend`] how runners are booted (write your own [`backend::Backend`]), and
 //! [`mod@runner`] the runner's side.
 
 // The attributes name this crate by its absolute path, so that they work in its own tests too.
@@ -123,7 +123,9 @@ mod attributes;
 pub mod backend;
 mod delivery;
 mod failure;
+pub mod guide;
 mod host;
+mod names;
 mod node;
 pub mod pool;
 mod registry;
@@ -136,6 +138,7 @@ mod watch;
 pub use attributes::{remote, task, task_fn};
 pub use failure::Failure;
 pub use flame_transport::{LinkConfig, NodeId};
+pub use names::{NameError, lookup, register, unregister};
 pub use node::{Parent, ParentError};
 pub use pool::{
     CallError, Calling, Child, PlaceError, PlaceFailure, Placing, Pool, PoolBuilder, PoolError, RunnerLoss,

@@ -149,7 +149,8 @@ impl Host {
         }
     }
 
-    fn parent(&self) -> Option<Arc<Peer>> {
+    /// The parent; `None` before it is there, and once it is lost.
+    pub(crate) fn parent(&self) -> Option<Arc<Peer>> {
         self.peer.get()?.upgrade()
     }
 

@@ -6,6 +6,7 @@
 //! process.
 
 mod build;
+pub(crate) mod names;
 mod parent;
 
 use std::{io, thread};

@@ -12,7 +12,7 @@ use flame_transport::{
     AcceptError, BindError, Invitation, InviteError, Joined, LinkConfig, Listener, NodeId, Refusal,
 };
 
-use super::{Threads, this_build};
+use super::{Threads, names::Names, this_build};
 use crate::{delivery::panics, registry::RegistryError};
 
 /// A node that owns pools. Most apps need none of their own: pools that name no parent share one of the process.
@@ -56,6 +56,7 @@ pub enum ParentError {
 pub(crate) struct ParentNode {
     pub(crate) id: NodeId,
     pub(crate) threads: Threads,
+    pub(crate) names: Arc<Names>,
     receptions: Mutex<HashMap<(SocketAddr, String), Weak<Reception>>>,
 }
 
@@ -66,7 +67,7 @@ impl Parent {
     ///
     /// See [`ParentError`].
     pub fn new(name: &str) -> Result<Self, ParentError> {
-        Ok(Self { node: ParentNode::start(name)? })
+        Ok(Self { node: ParentNode::start(name, Arc::default())? })
     }
 
     /// Who it is.
@@ -82,9 +83,13 @@ impl Parent {
         if let Some(node) = shared.upgrade() {
             return Ok(Self { node });
         }
-        let node = ParentNode::start("parent")?;
+        let node = ParentNode::start("parent", Names::shared())?;
         *shared = Arc::downgrade(&node);
         Ok(Self { node })
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.node.names
     }
 
     pub(crate) fn into_node(self) -> Arc<ParentNode> {
@@ -93,7 +98,7 @@ impl Parent {
 }
 
 impl ParentNode {
-    fn start(name: &str) -> Result<Arc<Self>, ParentError> {
+    fn start(name: &str, names: Arc<Names>) -> Result<Arc<Self>, ParentError> {
         if cfg!(panic = "abort") {
             return Err(ParentError::PanicAborts);
         }
@@ -101,7 +106,7 @@ impl ParentNode {
         panics::remember();
         let id = NodeId::new(name)?;
         let threads = Threads::start(name, 0)?;
-        Ok(Arc::new(Self { id, threads, receptions: Mutex::default() }))
+        Ok(Arc::new(Self { id, threads, names, receptions: Mutex::default() }))
     }
 
     /// Where runners of this kind join; pools of one kind share it.

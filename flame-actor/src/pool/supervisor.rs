@@ -7,7 +7,7 @@ use std::{
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
-use flame_transport::{Inbox, Joined, LinkLost, codec};
+use flame_transport::{Inbox, Joined, Link, LinkLost, codec};
 
 use super::{
     core::Core,
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     backend::{Boot, BootError, BoxFuture, ExitReason, Instance, Resources, Ticket},
     host::protocol::{ToParent, ToRunner},
+    node::names::Names,
     remote::{Peer, PeerEvents},
     runner::logs,
 };
@@ -178,20 +179,29 @@ fn on_join(core: &Weak<Core>, runner: RunnerSeq, joined: Joined) {
     let threads = &pool.parent.threads;
     let events = Arc::new(RunnerEvents { core: Weak::clone(core), runner });
     let (peer, inbox) = Peer::start(joined, threads.control().clone(), threads.network(), events);
-    peer.spawn(listen(inbox, peer.node().name().to_owned(), pool.name().to_owned()));
+    let names = Arc::clone(&pool.parent.names);
+    peer.spawn(listen(inbox, Arc::clone(&peer), names, pool.name().to_owned()));
     pool.runners(|runners| runners.joined(runner, &peer));
     aboard(&pool, runner);
 }
 
-/// Takes what a runner says on the main port: its log.
-async fn listen(mut inbox: Inbox, runner: String, pool: String) {
+/// Takes what a runner says on the main port: its log, and what it asks about names.
+async fn listen(mut inbox: Inbox, peer: Arc<Peer>, names: Arc<Names>, pool: String) {
+    let Some(answers) = peer.link().map(Link::answers) else { return };
+    let runner = peer.node().name();
     loop {
-        let notice = std::future::poll_fn(|cx| {
-            inbox.poll_next(cx).map(|message| message.map(|message| codec::decode::<ToParent>(message.body)))
+        let said = std::future::poll_fn(|cx| {
+            inbox.poll_next(cx).map(|message| {
+                message.map(|message| match message.question {
+                    None => Ok(codec::decode::<ToParent>(message.body)),
+                    Some(question) => Err((message.body.to_vec(), question)),
+                })
+            })
         });
-        match notice.await {
-            Some(Ok(ToParent::Log(lines))) => logs::relay(lines, &runner, &pool),
-            Some(_) => {
+        match said.await {
+            Some(Err((body, question))) => names.answer_from_afar(&body, answers.owe(question), &peer),
+            Some(Ok(Ok(ToParent::Log(lines)))) => logs::relay(lines, runner, &pool),
+            Some(Ok(_)) => {
                 tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood")
             }
             None => return,

@@ -10,9 +10,10 @@ use actix::{Actor, Addr, Context, Handler, Recipient};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
+    any::AnyAddr,
     error::SendError,
     export::ExportedAddr,
-    field::{GONE_HOME, WRONG_KIND, deserialize_reference, serialize_reference},
+    field::{GONE_HOME, WRONG_KIND, deserialize_reference},
     line::Patience,
     outgoing::{ask, dead_letter, from_mailbox, tell},
     proxy,
@@ -224,6 +225,22 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
         }
     }
 
+    /// The same without its type.
+    pub(crate) fn to_any(&self) -> AnyAddr {
+        AnyAddr(match &self.target {
+            Target::Local(address) => Reference::Local(Arc::new(ExportedAddr(address.clone())), 0),
+            Target::Remote(remote) => Reference::Remote(Arc::clone(remote), 0),
+        })
+    }
+
+    /// The address with its type again; `None` if the actor is one of this node's and has gone, or is of another type.
+    pub(crate) fn from_any(AnyAddr(reference): AnyAddr) -> Option<Self> {
+        match reference {
+            Reference::Remote(remote, _) => Some(Self::from_remote(remote)),
+            Reference::Local(actor, _) => Some((*actor.original()?.downcast::<Addr<A>>().ok()?).into()),
+        }
+    }
+
     /// The plain address, if the actor is on this node.
     #[must_use]
     pub fn as_local(&self) -> Option<&Addr<A>> {
@@ -263,7 +280,7 @@ impl<A: Actor> PartialEq for RemoteAddr<A> {
     fn eq(&self, other: &Self) -> bool {
         match (&self.target, &other.target) {
             (Target::Local(a), Target::Local(b)) => a == b,
-            (Target::Remote(a), Target::Remote(b)) => Arc::ptr_eq(a, b),
+            (Target::Remote(a), Target::Remote(b)) => a.identity() == b.identity(),
             _ => false,
         }
     }
@@ -275,7 +292,7 @@ impl<A: Actor> Hash for RemoteAddr<A> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match &self.target {
             Target::Local(address) => address.hash(state),
-            Target::Remote(remote) => Arc::as_ptr(remote).hash(state),
+            Target::Remote(remote) => remote.identity().hash(state),
         }
     }
 }
@@ -292,11 +309,7 @@ impl<A: Actor> fmt::Debug for RemoteAddr<A> {
 
 impl<A: Actor<Context = Context<A>>> Serialize for RemoteAddr<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let reference = match &self.target {
-            Target::Local(address) => Reference::Local(Arc::new(ExportedAddr(address.clone())), 0),
-            Target::Remote(remote) => Reference::Remote(Arc::clone(remote), 0),
-        };
-        serialize_reference(reference, serializer)
+        self.to_any().serialize(serializer)
     }
 }
 

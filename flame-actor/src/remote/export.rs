@@ -53,6 +53,11 @@ pub(crate) trait Exportable: Send + Sync {
         None
     }
 
+    /// Whether the actor has gone.
+    fn is_gone(&self) -> bool {
+        self.original().is_none()
+    }
+
     /// The actor of another node that this only stands for.
     fn relayed(&self) -> Option<&Arc<Remote>> {
         None
@@ -81,6 +86,10 @@ impl<A: Actor<Context = Context<A>>> Exportable for ExportedAddr<A> {
 
     fn watch(&self, peer: &Arc<Peer>, notify: Notify) -> EndWatch {
         tell_when(local::end_of(self.0.downgrade()), peer, notify)
+    }
+
+    fn is_gone(&self) -> bool {
+        !self.0.connected()
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `addr`, `recipient` | [`RemoteAddr`], [`RemoteRecipient`] |
+//! | `addr`, `recipient`, `any` | [`RemoteAddr`], [`RemoteRecipient`], and an address of any type |
 //! | `outgoing`, `request` | sending a message, and its answer |
 //! | `proxy` | a genuine `actix::Recipient` of an actor of another node |
 //! | `target`, `line` | where their messages go |
@@ -16,6 +16,7 @@
 //! | `relay` | actors of a third node |
 
 mod addr;
+mod any;
 mod error;
 mod export;
 mod field;
@@ -38,6 +39,7 @@ pub use outgoing::SerdeMessage;
 pub use recipient::{RemoteRecipient, serde_recipient};
 pub use request::Request;
 
+pub(crate) use any::AnyAddr;
 pub(crate) use error::{Refusal, cut};
 pub(crate) use export::ExportedChild;
 pub(crate) use outgoing::{HAND_OVER, encode_whole};

@@ -258,7 +258,10 @@ impl Peer {
     pub(crate) fn adopt(self: &Arc<Self>, port: u32, remote: &Arc<Remote>) {
         let Some(link) = self.link() else { return };
         let lane = link.lane(port);
-        lock(&self.remotes).insert(port, Arc::downgrade(remote));
+        let named = lock(&self.remotes).insert(port, Arc::downgrade(remote));
+        if let Some(named) = named.and_then(|named| named.upgrade()) {
+            named.equals(remote);
+        }
         remote.connect(Arc::clone(self), lane);
     }
 

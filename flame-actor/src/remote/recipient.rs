@@ -129,7 +129,7 @@ impl<M: SerdeMessage> PartialEq for RemoteRecipient<M> {
     fn eq(&self, other: &Self) -> bool {
         match (&self.target, &other.target) {
             (Target::Local(a), Target::Local(b)) => a == b,
-            (Target::Remote(a, m), Target::Remote(b, n)) => Arc::ptr_eq(a, b) && m == n,
+            (Target::Remote(a, m), Target::Remote(b, n)) => a.identity() == b.identity() && m == n,
             _ => false,
         }
     }
@@ -141,7 +141,7 @@ impl<M: SerdeMessage> Hash for RemoteRecipient<M> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match &self.target {
             Target::Local(recipient) => recipient.hash(state),
-            Target::Remote(remote, method) => (Arc::as_ptr(remote), method).hash(state),
+            Target::Remote(remote, method) => (remote.identity(), method).hash(state),
         }
     }
 }

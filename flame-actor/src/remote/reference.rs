@@ -39,6 +39,15 @@ pub(crate) enum Resolved {
 const OF_SENDER: u8 = 0;
 const OF_RECEIVER: u8 = 1;
 
+impl From<Resolved> for Reference {
+    fn from(resolved: Resolved) -> Self {
+        match resolved {
+            Resolved::Home(actor, method) => Self::Local(actor, method),
+            Resolved::Remote(remote, method) => Self::Remote(remote, method),
+        }
+    }
+}
+
 /// The most references that one message may hold.
 const MAX_REFERENCES: u64 = 64 * 1024;
 

@@ -28,7 +28,7 @@ use super::{
     export::{ExportKey, Exportable},
     line::{Answered, Patience, report_dead},
     peer::{ExportGuard, Peer},
-    reference::{BadBody, Encoded, Ready, Reference, Resolved, parse},
+    reference::{BadBody, Encoded, Ready, parse},
     target::Remote,
 };
 use crate::watch::{EndWatch, Notify};
@@ -38,7 +38,7 @@ pub(super) struct Relay(pub(super) Arc<Remote>);
 
 impl Exportable for Relay {
     fn key(&self) -> ExportKey {
-        ExportKey::of::<Self>(Arc::as_ptr(&self.0) as u64)
+        ExportKey::of::<Self>(self.0.identity() as u64)
     }
 
     fn serve(self: Arc<Self>, inbox: Inbox, peer: &Arc<Peer>) {
@@ -229,13 +229,9 @@ pub(super) fn rebase<'a>(body: Body<'a>, from: &Arc<Peer>) -> Result<Ready<'a>, 
     if parts.table.is_empty() {
         return Ok(Ready::Plain(body));
     }
-    let references = parts.table.into_iter().map(|resolved| match resolved {
-        Resolved::Home(actor, method) => Reference::Local(actor, method),
-        Resolved::Remote(remote, method) => Reference::Remote(remote, method),
-    });
     Ok(Ready::Referring(Encoded::Referring {
         method: parts.method,
         payload: Bytes::copy_from_slice(parts.payload),
-        references: references.collect(),
+        references: parts.table.into_iter().map(Into::into).collect(),
     }))
 }

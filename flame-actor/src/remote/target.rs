@@ -22,6 +22,8 @@ use crate::watch::{EndWatch, Notify};
 pub(crate) struct Remote {
     route: OnceLock<Route>,
     waiting: Mutex<Waiting>,
+    /// The target of the same actor that was there before, while the actor was being placed and gave itself away already.
+    first: OnceLock<Arc<Remote>>,
 }
 
 enum Route {
@@ -51,7 +53,7 @@ impl Remote {
 
     /// An actor that is being placed.
     pub(crate) fn unconnected() -> Arc<Self> {
-        Arc::new(Self { route: OnceLock::new(), waiting: Mutex::default() })
+        Arc::new(Self { route: OnceLock::new(), waiting: Mutex::default(), first: OnceLock::new() })
     }
 
     pub(super) fn connected(peer: Arc<Peer>, lane: Lane) -> Arc<Self> {
@@ -100,6 +102,16 @@ impl Remote {
                 }
             }
         }
+    }
+
+    /// The actor has a target already, which this one equals from now on.
+    pub(super) fn equals(&self, first: &Arc<Self>) {
+        let _ = self.first.set(Arc::clone(first));
+    }
+
+    /// Tells targets apart; one that is still held is never another's.
+    pub(super) fn identity(&self) -> usize {
+        self.first.get().map_or(std::ptr::from_ref(self), Arc::as_ptr).addr()
     }
 
     /// The actor's node, at this moment.
@@ -264,6 +276,15 @@ impl Remote {
             }
         }
         Box::new(|| {})
+    }
+
+    /// Whether the actor is known to be no more, or its node.
+    pub(super) fn is_over(&self) -> bool {
+        match self.route.get() {
+            Some(Route::Direct(line)) => line.lane.is_closed(),
+            Some(Route::Supervised(supervised)) => supervised.gone().is_some(),
+            None => self.waiting().failed.is_some(),
+        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {

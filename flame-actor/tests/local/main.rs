@@ -9,8 +9,10 @@
 
 mod blocks;
 mod calls;
+mod chat_room;
 mod failures;
 mod health;
+mod names;
 mod options;
 mod panics;
 mod parents;

@@ -197,6 +197,10 @@ impl<W> Sender<W> {
         Ok(Asked { number, serial })
     }
 
+    pub(crate) fn is_closed(&self, key: usize) -> bool {
+        self.lane(key).is_err()
+    }
+
     /// A number for someone who watches lanes.
     pub(crate) fn watcher(&mut self) -> u64 {
         self.next_serial += 1;

@@ -123,6 +123,13 @@ impl Lane {
         self.tell_with(body, Room::Wait)
     }
 
+    /// Whether the lane takes no more messages: the port is closed, or the link lost.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let Handle { shared, key, .. } = &*self.handle;
+        shared.sender(|sender| sender.is_closed(*key))
+    }
+
     /// Watches the lane for one task.
     #[must_use]
     pub fn watch(&self) -> LaneWatch {

@@ -1,0 +1,3 @@
+//! An existing actor, made remote.
+//!
+#![doc = include_str!("../docs/chat_room.md")]
