@@ -138,6 +138,7 @@ mod watch;
 pub use attributes::{remote, task, task_fn};
 pub use failure::Failure;
 pub use flame_transport::{LinkConfig, NodeId};
+pub use host::publish_snapshot;
 pub use names::{NameError, lookup, register, unregister};
 pub use node::{Parent, ParentError};
 pub use pool::{

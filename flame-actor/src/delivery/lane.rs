@@ -13,7 +13,7 @@ use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context};
 use flame_transport::{Answers, Body, Inbox, Message};
 
 use super::{Delivery, Methods, fate::Fate, panics, undecodable};
-use crate::remote::{DownReason, ExportGuard, Peer, Refusal, parse};
+use crate::remote::{DownReason, ExportGuard, HAND_OVER, Peer, Refusal, parse};
 
 /// The lane from one node to the actor whose context it runs in.
 pub(crate) struct Lane<A: Actor<Context = Context<A>>> {
@@ -102,6 +102,9 @@ fn handle<A: Actor<Context = Context<A>>>(
     let Ok(parts) = parse(message.body, peer) else {
         return undecodable(message.question, answers, peer, "its references are gone");
     };
+    if parts.method == HAND_OVER {
+        return ctx.stop();
+    }
     let Some(method) = methods.get(parts.method as usize) else {
         return undecodable(message.question, answers, peer, "the actor has no such message");
     };

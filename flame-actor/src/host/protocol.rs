@@ -25,6 +25,10 @@ pub(crate) enum Order {
         child: u64,
         /// Whether it gets an arbiter for itself.
         own_arbiter: bool,
+        /// How long it may live.
+        lifetime: Option<Lifetime>,
+        /// Whether its snapshots are wanted.
+        supervised: bool,
     },
     /// Run a task; answered with its output.
     Call {
@@ -33,6 +37,15 @@ pub(crate) enum Order {
         /// How long it may take, from when it is received.
         time: Option<Duration>,
     },
+}
+
+/// How long a child may live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lifetime {
+    /// All the time that it had, over all of its incarnations.
+    pub(crate) whole: Duration,
+    /// What is left of it, from when this is received.
+    pub(crate) left: Duration,
 }
 
 /// Why an order was not carried out.
@@ -57,6 +70,10 @@ pub(crate) enum ToRunner {
     Stop {
         /// The parent's number for it.
         child: u64,
+        /// What its owner says of it.
+        reason: Option<String>,
+        /// When it is ended by force, if it does not stop.
+        grace: Option<Duration>,
     },
     /// Finish what there is and exit.
     Retire,
@@ -71,6 +88,15 @@ pub(crate) enum ToParent {
         child: u64,
         /// Why.
         reason: DownReason,
+        /// How many snapshots it has published, which this notice may have overtaken.
+        snapshots: u64,
+    },
+    /// A child publishes what its next incarnation starts from.
+    Snapshot {
+        /// The parent's number for it.
+        child: u64,
+        /// The body of its value.
+        body: Bytes,
     },
     /// The runner was told to go from outside, and takes no more work.
     Draining,
@@ -120,6 +146,15 @@ pub(crate) fn split(bytes: &Bytes) -> Option<(Order, Bytes)> {
     let length = usize::try_from(varint::take(&mut rest)?).ok()?;
     let order = codec::decode(rest.get(..length)?).ok()?;
     Some((order, bytes.slice_ref(rest.get(length..)?)))
+}
+
+impl ToParent {
+    /// One that may be long.
+    pub(crate) fn encode_within(&self, limit: usize) -> Result<Bytes, codec::EncodeError> {
+        let mut out = BytesMut::new();
+        codec::encode(self, &mut out, limit)?;
+        Ok(out.freeze())
+    }
 }
 
 macro_rules! encoded {

@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -32,6 +32,7 @@ use crate::{
     host::protocol::Order,
     node::{ParentError, ParentNode, Reception},
     remote::{Encoded, Peer, SendError},
+    supervise::machine::Event as Supervision,
 };
 
 /// One pool, shared by its handles, its supervisor and its work.
@@ -47,6 +48,7 @@ pub(super) struct Core {
     supervisor: OnceLock<Recipient<Errands>>,
     next_request: AtomicU64,
     next_child: AtomicU64,
+    closing: AtomicBool,
     stopped: watch::Sender<bool>,
 }
 
@@ -103,6 +105,7 @@ impl Core {
             supervisor: OnceLock::new(),
             next_request: AtomicU64::new(1),
             next_child: AtomicU64::new(1),
+            closing: AtomicBool::new(false),
             stopped: watch::Sender::new(false),
         });
         Ok(core)
@@ -123,6 +126,7 @@ impl Core {
     }
 
     pub(super) fn shut_down(self: &Arc<Self>) {
+        self.closing.store(true, Ordering::Release);
         self.feed(Event::Shutdown);
     }
 
@@ -153,6 +157,19 @@ impl Core {
     /// Works on what is known of the runners.
     pub(super) fn runners<R>(&self, work: impl FnOnce(&mut Runners<Seat>) -> R) -> R {
         work(&mut self.state().runners)
+    }
+
+    /// A runner has to go, and its supervised children are placed elsewhere before, unless the pool goes as a whole.
+    pub(super) fn move_children(&self, runner: RunnerSeq) {
+        if self.is_closing() {
+            return;
+        }
+        let charges = self.runners(|runners| runners.charges_on(runner));
+        charges.iter().for_each(|charge| charge.feed(Supervision::Drain));
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Tells the machine what happened, and sees to what it says.

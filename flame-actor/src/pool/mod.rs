@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `builder` | [`PoolBuilder`], which makes a [`Pool`] |
 //! | `placing`, `child` | `place_child`, and the owner of what it placed |
+//! | `starting`, `keeping` | one start of an actor, and one after the other |
 //! | `calling`, `running` | `call` and `cast` |
 //! | `wish`, `classes` | what can be said about one call or child |
 //! | [`machine`] | what the pool decides, as a pure state machine |
@@ -18,6 +19,7 @@ mod classes;
 mod core;
 mod errands;
 mod error;
+mod keeping;
 pub mod machine;
 mod orders;
 mod placing;
@@ -25,6 +27,7 @@ pub mod policy;
 mod runners;
 mod running;
 pub mod settings;
+mod starting;
 mod supervisor;
 mod wish;
 

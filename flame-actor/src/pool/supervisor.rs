@@ -7,6 +7,7 @@ use std::{
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
+use bytes::Bytes;
 use flame_transport::{Inbox, Joined, Link, LinkLost, codec};
 
 use super::{
@@ -18,8 +19,9 @@ use crate::{
     backend::{Boot, BootError, BoxFuture, ExitReason, Instance, Resources, Ticket},
     host::protocol::{ToParent, ToRunner},
     node::names::Names,
-    remote::{Peer, PeerEvents},
+    remote::{Peer, PeerEvents, received},
     runner::logs,
+    supervise::machine::Event as Supervision,
 };
 
 /// Supervises the runners of one pool, on the parent's control thread.
@@ -57,6 +59,7 @@ impl Supervisor {
                 if let Some(peer) = peer {
                     peer.signal(&ToRunner::Retire.encode());
                 }
+                core.move_children(runner);
             }
             Errand::Terminate(runner) => {
                 let Some((node, instance)) = core.runners(|runners| runners.condemn(runner)) else { return };
@@ -180,31 +183,57 @@ fn on_join(core: &Weak<Core>, runner: RunnerSeq, joined: Joined) {
     let events = Arc::new(RunnerEvents { core: Weak::clone(core), runner });
     let (peer, inbox) = Peer::start(joined, threads.control().clone(), threads.network(), events);
     let names = Arc::clone(&pool.parent.names);
-    peer.spawn(listen(inbox, Arc::clone(&peer), names, pool.name().to_owned()));
+    let listener = Listener { core: Weak::clone(core), number: runner, peer: Arc::clone(&peer), names };
+    peer.spawn(listener.listen(inbox, pool.name().to_owned()));
     pool.runners(|runners| runners.joined(runner, &peer));
     aboard(&pool, runner);
 }
 
-/// Takes what a runner says on the main port: its log, and what it asks about names.
-async fn listen(mut inbox: Inbox, peer: Arc<Peer>, names: Arc<Names>, pool: String) {
-    let Some(answers) = peer.link().map(Link::answers) else { return };
-    let runner = peer.node().name();
-    loop {
-        let said = std::future::poll_fn(|cx| {
-            inbox.poll_next(cx).map(|message| {
-                message.map(|message| match message.question {
-                    None => Ok(codec::decode::<ToParent>(message.body)),
-                    Some(question) => Err((message.body.to_vec(), question)),
+/// Takes what a runner says on the main port: questions for names, its log, and its children's snapshots.
+struct Listener {
+    core: Weak<Core>,
+    number: RunnerSeq,
+    peer: Arc<Peer>,
+    names: Arc<Names>,
+}
+
+impl Listener {
+    async fn listen(self, mut inbox: Inbox, pool: String) {
+        let Some(answers) = self.peer.link().map(Link::answers) else { return };
+        let runner = self.peer.node().name();
+        loop {
+            let said = std::future::poll_fn(|cx| {
+                inbox.poll_next(cx).map(|message| {
+                    message.map(|message| match message.question {
+                        None => Ok(codec::decode::<ToParent>(message.body)),
+                        Some(question) => Err((message.body.to_vec(), question)),
+                    })
                 })
-            })
-        });
-        match said.await {
-            Some(Err((body, question))) => names.answer_from_afar(&body, answers.owe(question), &peer),
-            Some(Ok(Ok(ToParent::Log(lines)))) => logs::relay(lines, runner, &pool),
-            Some(Ok(_)) => {
-                tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood")
+            });
+            match said.await {
+                Some(Err((body, question))) => {
+                    self.names.answer_from_afar(&body, answers.owe(question), &self.peer);
+                }
+                Some(Ok(Ok(ToParent::Log(lines)))) => logs::relay(lines, runner, &pool),
+                Some(Ok(Ok(ToParent::Snapshot { child, body }))) => self.snapshot(child, body),
+                Some(Ok(_)) => {
+                    tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood")
+                }
+                None => return,
             }
-            None => return,
+        }
+    }
+
+    fn snapshot(&self, child: u64, body: Bytes) {
+        let Some(from) = received(body, &self.peer) else {
+            return tracing::warn!(target: "flame::pool", runner = %self.peer.node(), "a snapshot cannot be understood");
+        };
+        let charge = self
+            .core
+            .upgrade()
+            .and_then(|core| core.runners(|runners| runners.charge_of(self.number, child)));
+        if let Some(charge) = charge {
+            charge.feed(|incarnation| Supervision::Snapshot { incarnation, from });
         }
     }
 }
@@ -263,16 +292,25 @@ impl PeerEvents for RunnerEvents {
     fn signal(&self, body: &[u8]) {
         let Some(core) = self.core.upgrade() else { return };
         match codec::decode(body) {
-            Ok(ToParent::Ended { child, reason }) => {
+            Ok(ToParent::Ended { child, reason, snapshots }) => {
                 tracing::debug!(target: "flame::pool", runner = %self.runner, child, %reason, "a child has ended");
-                let seat = core.runners(|runners| runners.child_ended(self.runner, child));
+                let (seat, charge) = core.runners(|runners| {
+                    (runners.child_ended(self.runner, child), runners.charge_of(self.runner, child))
+                });
+                // The slot first: the next incarnation may take it.
                 drop(seat);
+                if let Some(charge) = charge {
+                    charge.feed(|incarnation| Supervision::Ended { incarnation, reason, snapshots });
+                }
             }
-            Ok(ToParent::Draining) => core.feed(Event::Draining(self.runner)),
+            Ok(ToParent::Draining) => {
+                core.feed(Event::Draining(self.runner));
+                core.move_children(self.runner);
+            }
             Ok(ToParent::Overdue) => core.feed(Event::Condemn(self.runner)),
             Ok(ToParent::Stalled) => core.feed(Event::Stalled(self.runner)),
             Ok(ToParent::Recovered) => core.feed(Event::Recovered(self.runner)),
-            Ok(ToParent::Log(_)) => {}
+            Ok(ToParent::Log(_) | ToParent::Snapshot { .. }) => {}
             Err(error) => {
                 tracing::warn!(target: "flame::pool", %error, "a notice of a runner cannot be decoded")
             }

@@ -47,6 +47,7 @@ pub(crate) use peer::{ExportGuard, Peer, PeerEvents};
 pub(crate) use reference::{
     Encoded, Resolved, Sendable, answer_naming, discard, parse, placed_port, put_head,
 };
+pub(crate) use relay::received;
 pub(crate) use request::decode_answer;
 pub(crate) use supervised::{Charge, Order as KeeperOrder, Supervised};
 pub(crate) use target::Remote;

@@ -219,8 +219,13 @@ fn refuse(owed: Owed, refusal: &Refusal) {
     owed.refuse(Body::Own(refusal.encode()));
 }
 
+/// A body that came over one link, to be sent over another later; `None` if it cannot be understood.
+pub(crate) fn received(body: Bytes, from: &Arc<Peer>) -> Option<Encoded> {
+    rebase(Body::Own(body), from).ok().map(Ready::into_encoded)
+}
+
 /// A body that came over one link, to be sent over another: as it is, unless it has references.
-pub(super) fn rebase<'a>(body: Body<'a>, from: &Arc<Peer>) -> Result<Ready<'a>, BadBody> {
+fn rebase<'a>(body: Body<'a>, from: &Arc<Peer>) -> Result<Ready<'a>, BadBody> {
     let bytes = match &body {
         Body::Copy(bytes) => bytes,
         Body::Own(bytes) => &bytes[..],

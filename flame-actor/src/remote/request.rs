@@ -31,7 +31,10 @@ pub struct Request<M: Message> {
 enum State<R> {
     Local(Pin<Box<dyn Future<Output = Result<R, MailboxError>> + Send>>),
     /// The actor is kept as long as its answer is waited for.
-    Remote(Pending, Arc<Remote>),
+    Remote {
+        answer: Pending,
+        _actor: Arc<Remote>,
+    },
     Failed(SendError),
     Done,
 }
@@ -45,7 +48,7 @@ impl<M: Message> Request<M> {
 
     pub(super) fn remote(asked: Result<Pending, SendError>, remote: &Arc<Remote>) -> Self {
         let state = match asked {
-            Ok(pending) => State::Remote(pending, Arc::clone(remote)),
+            Ok(answer) => State::Remote { answer, _actor: Arc::clone(remote) },
             Err(error) => State::Failed(error),
         };
         Self { state }
@@ -67,8 +70,8 @@ where
         let this = self.get_mut();
         let outcome = match &mut this.state {
             State::Local(answer) => ready!(answer.as_mut().poll(cx)).map_err(from_mailbox),
-            State::Remote(pending, _) => {
-                let answer = ready!(Pin::new(pending).poll(cx));
+            State::Remote { answer, .. } => {
+                let answer = ready!(Pin::new(answer).poll(cx));
                 answer.and_then(|(body, peer)| decode_answer(&body, Some(&peer)))
             }
             State::Failed(error) => Err(error.clone()),

@@ -58,7 +58,7 @@ type Letter = (Encoded, Option<Done>);
 pub(crate) enum Order {
     Start { incarnation: Incarnation, from: Arc<Encoded> },
     Cancel(Incarnation),
-    Stop { incarnation: Incarnation, reason: DownReason, grace: Option<Duration> },
+    Stop { reason: DownReason, grace: Option<Duration> },
     Report { reason: DownReason, restarts: usize, delay: Duration },
 }
 
@@ -278,16 +278,18 @@ impl State {
     fn sort(&mut self, actions: Vec<Action<Letter, Notify, Encoded>>, after: &mut After) {
         for action in actions {
             let order = match action {
-                Action::Deliver { message: (message, done), .. } => {
+                Action::Deliver { incarnation, message: (message, done) } => {
                     match &self.line {
-                        Some((_, line)) => line.send_waiting(message, done),
+                        Some((there, line)) if *there == incarnation => line.send_waiting(message, done),
                         // Its link went before it could be used; the machine will hear of it.
-                        None => after.refused.push(((message, done), Refusal::Restarting)),
+                        _ => after.refused.push(((message, done), Refusal::Restarting)),
                     }
                     continue;
                 }
-                Action::HandOver(_) => {
-                    if let Some((_, line)) = &self.line {
+                Action::HandOver(incarnation) => {
+                    if let Some((there, line)) = &self.line
+                        && *there == incarnation
+                    {
                         // On a lost link the loss is the answer.
                         let _ = line.lane.tell_in_turn(Body::Copy(&hand_over()));
                     }
@@ -303,7 +305,7 @@ impl State {
                 }
                 Action::Start { incarnation, from } => Order::Start { incarnation, from },
                 Action::Cancel(incarnation) => Order::Cancel(incarnation),
-                Action::Stop { incarnation, reason, grace } => Order::Stop { incarnation, reason, grace },
+                Action::Stop { reason, grace, .. } => Order::Stop { reason, grace },
                 Action::Report { reason, restarts, delay } => Order::Report { reason, restarts, delay },
             };
             self.orders.push_back(order);

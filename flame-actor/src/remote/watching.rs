@@ -85,7 +85,7 @@ impl Peer {
         });
     }
 
-    fn loss(&self, lost: &LinkLost, exit: Option<ExitReason>) -> DownReason {
+    pub(crate) fn loss(&self, lost: &LinkLost, exit: Option<ExitReason>) -> DownReason {
         let node = self.node();
         let message = match &exit {
             Some(exit) => format!("{node} {exit}"),
