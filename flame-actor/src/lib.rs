@@ -143,6 +143,7 @@ pub use names::{NameError, lookup, register, unregister};
 pub use node::{Parent, ParentError};
 pub use pool::{
     CallError, Calling, Child, PlaceError, PlaceFailure, Placing, Pool, PoolBuilder, PoolError, RunnerLoss,
+    WorkPhase,
 };
 pub use registry::{RegistryError, RemoteMessage};
 pub use remote::{

@@ -27,6 +27,7 @@ mod boot_error;
 mod exit;
 mod local;
 pub mod process;
+mod resources;
 mod ticket;
 
 use std::{
@@ -46,6 +47,7 @@ pub use self::{
     exit::ExitReason,
     local::LocalBackend,
     process::ProcessBackend,
+    resources::{InvalidResources, Resources, ResourcesBuilder},
     ticket::{Ticket, TicketError},
 };
 pub use crate::runner::guard::{RUNNER_ON_STDIN, RUNNER_VARIABLE, runner_in_file};
@@ -224,6 +226,8 @@ pub struct Boot {
     pub ticket: Ticket,
     /// When the pool gives up on this boot. No instance should be created past it.
     pub deadline: Instant,
+    /// What the runner is to have: what the work asked for that it is booted for, else the pool's default.
+    pub resources: Resources,
     /// How long the runner may go on with what it has begun once it is told to go: the pool's `shutdown_timeout`.
     pub drain: Duration,
 }
@@ -233,6 +237,7 @@ impl Boot {
     /// backend.
     #[must_use]
     pub fn new(runner: NodeId, pool: impl Into<Arc<str>>, ticket: Ticket, deadline: Instant) -> Self {
-        Self { runner, pool: pool.into(), ticket, deadline, drain: Duration::from_secs(30) }
+        let (resources, drain) = (Resources::default(), Duration::from_secs(30));
+        Self { runner, pool: pool.into(), ticket, deadline, resources, drain }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     supervisor::Supervisor,
 };
 use crate::{
-    backend::{Backend, PrepareError, ProcessBackend},
+    backend::{Backend, PrepareError, ProcessBackend, Resources},
     node::{Parent, ParentError},
 };
 
@@ -23,6 +23,7 @@ pub struct PoolBuilder {
     backend: Arc<dyn Backend>,
     parent: Option<Parent>,
     link: LinkConfig,
+    resources: Resources,
 }
 
 /// Why there is no pool.
@@ -55,6 +56,7 @@ impl PoolBuilder {
             backend: Arc::new(ProcessBackend::new()),
             parent: None,
             link: LinkConfig::default(),
+            resources: Resources::default(),
         }
     }
 
@@ -126,6 +128,12 @@ impl PoolBuilder {
         self
     }
 
+    /// What runners are to have, unless a call or child asks for something else. Default: whatever the backend gives.
+    pub fn resources(mut self, resources: Resources) -> Self {
+        self.resources = resources;
+        self
+    }
+
     /// The parent that owns the pool. Default: one that is shared by all pools of the process.
     pub fn parent(mut self, parent: &Parent) -> Self {
         self.parent = Some(parent.clone());
@@ -156,7 +164,7 @@ impl PoolBuilder {
             .prepare(settings.name())
             .map_err(|source| PoolError::Backend { backend: backend.name().to_owned(), source })?;
         let parent = self.parent.map_or_else(Parent::shared, Ok)?.into_node();
-        let core = Core::new(settings, self.backend, parent, self.link)?;
+        let core = Core::new(settings, self.backend, parent, self.link, self.resources)?;
         Supervisor::start_for(&core);
         Ok(Pool { handle: Arc::new(Handle { core }) })
     }

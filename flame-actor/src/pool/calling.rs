@@ -1,114 +1,218 @@
-//! `call` and `cast`.
+//! `call` and `cast`, and what can be said about one of them.
 
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
-    time::Instant,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
 };
 
-use flame_transport::{AskError, codec};
 use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
 
-use super::{Core, Work, error::CallError, orders};
+use super::{
+    Core,
+    error::CallError,
+    machine::{Affinity, Failure, Key},
+    running::{Answer, Call, run},
+    wish::{Time, Wish},
+};
 use crate::{
-    host::protocol::{Order, StartFailure},
+    backend::Resources,
     registry::Registry,
-    remote::{SendError, decode_answer, encode_whole},
+    remote::{Encoded, SendError, encode_whole},
     task::Task,
 };
 
-/// A call under way. Dropping it cancels the work.
+/// A call: say more about it, then await it, or [`cast`](Calling::cast) it.
+///
+/// Nothing but the encoding of its arguments happens before it is polled. From then on, dropping it cancels the work, unless it
+/// is [`detached`](Calling::detached). What is said about a call that has begun changes nothing.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use flame_actor::{Pool, backend::{LocalBackend, Resources}, task};
+///
+/// #[task]
+/// async fn translate(text: String) -> String {
+///     text.to_uppercase()
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = Pool::builder("models").backend(LocalBackend::new()).start()?;
+/// let text = pool
+///     .call(translate::task("hallo".to_owned()))
+///     .timeout(Duration::from_secs(60)) // queue, boot and execution
+///     .key("de-en") // where the model is loaded already, if there is room
+///     .resources(Resources::builder().memory(2 << 30).build()?)
+///     .retry(1) // translating twice does no harm
+///     .await?;
+/// assert_eq!(text, "HALLO");
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a call runs when it is awaited; use cast for one whose output does not matter"]
 pub struct Calling<O> {
-    call: Pin<Box<dyn Future<Output = Result<O, CallError>> + Send>>,
+    stage: Stage<O>,
+}
+
+type UnderWay<O> = Pin<Box<dyn Future<Output = Result<O, CallError>> + Send>>;
+
+#[expect(clippy::large_enum_variant, reason = "a box would cost each call an allocation more")]
+enum Stage<O> {
+    Prepared(Prepared),
+    UnderWay(UnderWay<O>),
+    Done,
+}
+
+struct Prepared {
+    core: Arc<Core>,
+    name: &'static str,
+    task: Result<(u32, Encoded), CallError>,
+    wish: Wish,
+    retries: u32,
+    detached: bool,
 }
 
 impl<O: DeserializeOwned + Send + 'static> Calling<O> {
     pub(super) fn new<T: Task<Output = O>>(core: &Arc<Core>, task: &T) -> Self {
-        let prepared = prepare(core, task);
-        let core = Arc::clone(core);
         Self {
-            call: Box::pin(async move {
-                let (task, work) = prepared?;
-                run(core, task, work).await
+            stage: Stage::Prepared(Prepared {
+                core: Arc::clone(core),
+                name: T::NAME,
+                task: encode(core, task),
+                wish: Wish::default(),
+                retries: 0,
+                detached: false,
             }),
         }
     }
+
+    /// The time that the call has from its first poll, for queue, boot and execution together; `None` for no limit. Default: the
+    /// pool's `timeout`.
+    pub fn timeout(self, time: impl Into<Option<Duration>>) -> Self {
+        let time = time.into();
+        self.with(|call| call.wish.time = Time::Within(time))
+    }
+
+    /// When the call's time is over, instead of [`timeout`](Self::timeout).
+    pub fn deadline(self, at: Instant) -> Self {
+        self.with(|call| call.wish.time = Time::Until(at))
+    }
+
+    /// The call goes to the runner that serves this key if that has a free slot, else to any other at once. The first call with a key
+    /// takes it to its runner.
+    pub fn key(self, key: impl Into<Key>) -> Self {
+        let key = key.into();
+        self.with(|call| call.wish.affinity = Some(Affinity::Prefer(key)))
+    }
+
+    /// The call goes to the runner that serves this key and waits for its slots, as long as there is such a runner.
+    pub fn require_key(self, key: impl Into<Key>) -> Self {
+        let key = key.into();
+        self.with(|call| call.wish.affinity = Some(Affinity::Require(key)))
+    }
+
+    /// The call needs a runner that was booted for these resources. Default: the pool's.
+    pub fn resources(self, resources: Resources) -> Self {
+        self.with(|call| call.wish.resources = Some(resources))
+    }
+
+    /// How often the call may be made again after its runner was lost, within its time: **only for a task that may run
+    /// twice**. Default 0. A call that was not handed to its runner yet is always made again.
+    pub fn retry(self, times: u32) -> Self {
+        self.with(|call| call.retries = times)
+    }
+
+    /// Once begun, the call goes on if this is dropped, never longer than the pool and its parent. If it fails and nobody waits for
+    /// it any more, that is a dead letter (log target `flame::dead_letter`).
+    pub fn detached(self) -> Self {
+        self.with(|call| call.detached = true)
+    }
+
+    /// Runs the task and forgets its output, see [`Pool::cast`](super::Pool::cast).
+    pub fn cast(self) {
+        let Stage::Prepared(prepared) = self.stage else { return };
+        let core = Arc::clone(&prepared.core);
+        let name = prepared.name;
+        let mut call: UnderWay<()> = Box::pin(async move { prepared.run().await.map(Answer::discard) });
+        // It takes its slot or its place in the queue here and now: so casts are bounded as calls are, and a pool that is told to
+        // stop next knows of it. Its timers are of a runtime that is always there.
+        let first = {
+            let _timers = core.parent.threads.network().enter();
+            call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        };
+        match first {
+            Poll::Ready(outcome) => core.forget(name, outcome),
+            Poll::Pending => {
+                let threads = Arc::clone(&core.parent);
+                threads.threads.control().spawn(async move { core.forget(name, call.await) });
+            }
+        }
+    }
+
+    fn with(mut self, say: impl FnOnce(&mut Prepared)) -> Self {
+        if let Stage::Prepared(prepared) = &mut self.stage {
+            say(prepared);
+        }
+        self
+    }
 }
 
-impl<O> Future for Calling<O> {
+impl Prepared {
+    fn begin<O: DeserializeOwned + Send + 'static>(self) -> UnderWay<O> {
+        if !self.detached {
+            return Box::pin(async move { self.run().await?.decode() });
+        }
+        let (core, name) = (Arc::clone(&self.core), self.name);
+        let (sender, outcome) = oneshot::channel();
+        let parent = Arc::clone(&core.parent);
+        parent.threads.control().spawn(async move {
+            let outcome = self.run().await;
+            if let Err(outcome) = sender.send(outcome) {
+                core.forget(name, outcome.map(Answer::discard));
+            }
+        });
+        // The parent's threads are gone if nothing comes.
+        let closed = |_| Err(CallError::NotPlaced(Failure::PoolClosed));
+        Box::pin(async move { outcome.await.unwrap_or_else(closed)?.decode() })
+    }
+
+    async fn run(self) -> Result<Answer, CallError> {
+        let (task, body) = self.task?;
+        run(&self.core, Call { task, body, wish: self.wish, retries: self.retries }).await
+    }
+}
+
+fn encode<T: Task>(core: &Core, task: &T) -> Result<(u32, Encoded), CallError> {
+    let registry = Registry::get().map_err(SendError::from)?;
+    let number = registry.task::<T>().ok_or(CallError::NotRegistered)?;
+    let body = encode_whole(task, core.link.max_message()).map_err(SendError::from)?;
+    Ok((number, body))
+}
+
+impl<O: DeserializeOwned + Send + 'static> Future for Calling<O> {
     type Output = Result<O, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.call.as_mut().poll(cx)
+        if let Stage::Prepared(_) = self.stage
+            && let Stage::Prepared(prepared) = std::mem::replace(&mut self.stage, Stage::Done)
+        {
+            self.stage = Stage::UnderWay(prepared.begin());
+        }
+        match &mut self.stage {
+            Stage::UnderWay(call) => call.as_mut().poll(cx),
+            Stage::Prepared(_) | Stage::Done => Poll::Pending,
+        }
     }
 }
 
 impl<O> std::fmt::Debug for Calling<O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Calling").finish_non_exhaustive()
-    }
-}
-
-/// Runs a task whose output nobody waits for.
-pub(super) fn cast<T: Task>(core: &Arc<Core>, task: &T) {
-    let calling = Calling::<T::Output>::new(core, task);
-    core.parent.threads.control().spawn(async move {
-        if let Err(error) = calling.await {
-            tracing::warn!(target: "flame::dead_letter", task = T::NAME, %error, "a cast failed");
-        }
-    });
-}
-
-fn prepare<T: Task>(core: &Core, task: &T) -> Result<(u32, Work), CallError> {
-    let registry = Registry::get().map_err(SendError::from)?;
-    let number = registry.task::<T>().ok_or(CallError::NotRegistered)?;
-    let body = encode_whole(task, core.link.max_message()).map_err(SendError::from)?;
-    Ok((number, Work { body, limit: core.settings.timeout() }))
-}
-
-async fn run<O: DeserializeOwned>(core: Arc<Core>, task: u32, work: Work) -> Result<O, CallError> {
-    let limit = work.limit;
-    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-    let attempt = attempt(&core, task, &work, deadline);
-    let Some(deadline) = deadline else { return attempt.await };
-    match tokio::time::timeout_at(deadline.into(), attempt).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(CallError::Timeout { limit: limit.unwrap_or_default() }),
-    }
-}
-
-async fn attempt<O: DeserializeOwned>(
-    core: &Arc<Core>,
-    task: u32,
-    work: &Work,
-    deadline: Option<Instant>,
-) -> Result<O, CallError> {
-    loop {
-        let seat = core.seat(deadline).await.map_err(|failure| match failure {
-            super::machine::Failure::Timeout { cause: None, .. } => {
-                CallError::Timeout { limit: work.limit.unwrap_or_default() }
-            }
-            failure => CallError::NotPlaced(failure),
-        })?;
-        let (peer, boarding) = (Arc::clone(seat.peer()), seat.boarding.clone());
-        let runner = peer.node().clone();
-        let time = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let order = seat.order(&Order::Call { task, time }, work)?;
-        // The slot is free when the runner has answered, also if nobody waits for that any more.
-        let Some(asked) = orders::send(&peer, order, move |_| drop(seat))? else {
-            // Its link went before the task was sent: it is as if the seat had never been there.
-            continue;
-        };
-        return match asked.await {
-            Ok(body) => Ok(decode_answer(&body, Some(&peer))?),
-            Err(AskError::Refused { body }) => {
-                let failure = codec::decode(&body)
-                    .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
-                Err(CallError::from_start(failure, runner, work.limit))
-            }
-            Err(lost) => Err(CallError::RunnerLost(core.loss_of(&boarding, lost.to_string()).await)),
-        };
     }
 }

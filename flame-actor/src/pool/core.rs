@@ -13,19 +13,22 @@ use std::{
 };
 
 use actix::Recipient;
-use flame_transport::{LinkConfig, NodeId};
+use bytes::Bytes;
+use flame_transport::{AskError, LinkConfig, NodeId};
 use tokio::sync::{oneshot, watch};
 
 use super::{
+    classes::{Class, Classes},
     errands::{Errand, Errands},
-    error::RunnerLoss,
+    error::{CallError, RunnerLoss},
     machine::{Action, Event, Failure, Inspection, Machine, PoolEvent, Request, RequestId, RunnerSeq},
     orders,
     runners::{Boarding, Runners},
     settings::PoolSettings,
+    wish::{Term, Wish},
 };
 use crate::{
-    backend::Backend,
+    backend::{Backend, Resources},
     host::protocol::Order,
     node::{ParentError, ParentNode, Reception},
     remote::{Encoded, Peer, SendError},
@@ -34,6 +37,7 @@ use crate::{
 /// One pool, shared by its handles, its supervisor and its work.
 pub(super) struct Core {
     pub(super) settings: PoolSettings,
+    classes: Classes,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) reception: Arc<Reception>,
     pub(super) link: LinkConfig,
@@ -48,27 +52,26 @@ pub(super) struct Core {
 
 struct State {
     machine: Machine,
-    waiting: HashMap<RequestId, oneshot::Sender<Result<Granted, Failure>>>,
+    waiting: HashMap<RequestId, Waiter>,
     runners: Runners<Seat>,
     /// When the supervisor has been told to look again.
     told: Option<Instant>,
 }
 
+/// Who waits for a slot. A seat that comes too late gives itself back.
+type Waiter = oneshot::Sender<Result<Seat, Failure>>;
+
 /// A runner that has a slot for a request.
 struct Granted {
+    request: RequestId,
     runner: RunnerSeq,
     boarding: Boarding,
 }
 
-/// Work that is encoded and may be sent to any runner.
-pub(super) struct Work {
-    pub(super) body: Encoded,
-    pub(super) limit: Option<Duration>,
-}
-
 /// A slot of a runner, held until this is dropped.
 pub(super) struct Seat {
-    core: Arc<Core>,
+    /// `None` once it was given up otherwise.
+    core: Option<Arc<Core>>,
     request: RequestId,
     pub(super) runner: RunnerSeq,
     pub(super) boarding: Boarding,
@@ -80,6 +83,7 @@ impl Core {
         backend: Arc<dyn Backend>,
         parent: Arc<ParentNode>,
         link: LinkConfig,
+        resources: Resources,
     ) -> Result<Arc<Self>, ParentError> {
         let reception = parent.reception(backend.listen(), &link)?;
         let seed = parent.id.incarnation();
@@ -91,6 +95,7 @@ impl Core {
                 told: None,
             }),
             settings,
+            classes: Classes::new(resources),
             backend,
             reception,
             link,
@@ -126,6 +131,21 @@ impl Core {
         let _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
     }
 
+    /// The class of what some work asks for.
+    pub(super) fn class(&self, wish: &Wish) -> Class {
+        self.classes.of(wish.resources.as_ref())
+    }
+
+    /// A request for a slot, with a number of its own.
+    pub(super) fn request(&self, wish: &Wish, class: &Class, term: Term) -> Request {
+        Request {
+            deadline: term.deadline(),
+            affinity: wish.affinity.clone(),
+            class: class.number,
+            ..Request::new(RequestId(self.next_request.fetch_add(1, Ordering::Relaxed)))
+        }
+    }
+
     pub(super) fn next_child(&self) -> u64 {
         self.next_child.fetch_add(1, Ordering::Relaxed)
     }
@@ -137,76 +157,117 @@ impl Core {
 
     /// Tells the machine what happened, and sees to what it says.
     pub(super) fn feed(self: &Arc<Self>, event: Event) {
+        self.feed_with(event, Instant::now(), None);
+    }
+
+    /// As [`feed`](Self::feed), at the given time, and with the runner of a seat that is given up.
+    fn feed_with(self: &Arc<Self>, event: Event, now: Instant, vacated: Option<RunnerSeq>) {
         let mut errands = Vec::new();
         let mut handed = Vec::new();
         let mut state = self.state();
         let mut actions = Vec::new();
-        if matches!(event, Event::Tick) {
-            state.told = None;
+        match event {
+            Event::Tick => state.told = None,
+            Event::Draining(runner) => state.retire(runner, &mut errands),
+            _ => {}
         }
-        state.machine.on(event, Instant::now(), &mut actions);
+        if let Some(runner) = vacated
+            && state.runners.vacate(runner)
+        {
+            errands.push(Errand::Retire(runner));
+        }
+        state.machine.on(event, now, &mut actions);
         // A slot that cannot be handed over goes back to the machine, which may have more to say.
         while !actions.is_empty() {
             let mut back = Vec::new();
             for action in std::mem::take(&mut actions) {
-                state.sort(action, &mut errands, &mut handed, &mut back);
+                state.sort(action, &self.classes, &mut errands, &mut handed, &mut back);
             }
             for event in back {
-                state.machine.on(event, Instant::now(), &mut actions);
+                state.machine.on(event, now, &mut actions);
             }
         }
         let wake = state.earlier_wake();
-        drop(state);
-        for (waiter, outcome) in handed {
-            self.hand(waiter, outcome);
-        }
-        // Most slots come and go without anything for the supervisor to do.
+        // Most slots come and go without anything for the supervisor to do. It is told under the lock, so that it
+        // hears of everything in the order in which the machine said it.
         if let Some(supervisor) = self.supervisor.get()
             && (wake.is_some() || !errands.is_empty())
         {
             supervisor.do_send(Errands { errands, wake });
         }
+        drop(state);
+        for (waiter, outcome) in handed {
+            let seat = |granted: Granted| Seat {
+                core: Some(Arc::clone(self)),
+                request: granted.request,
+                runner: granted.runner,
+                boarding: granted.boarding,
+            };
+            let _ = waiter.send(outcome.map(seat));
+        }
     }
 
-    /// Waits for a slot until `deadline`.
+    /// Waits for a slot until the request's deadline.
     ///
     /// Dropped midway, it gives up its place in the queue, or the slot.
-    pub(super) async fn seat(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Seat, Failure> {
-        let id = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
+    pub(super) async fn seat(self: &Arc<Self>, request: Request) -> Result<Seat, Failure> {
+        let (id, deadline) = (request.id, request.deadline);
+        self.granted(id, deadline, Event::Request(request)).await
+    }
+
+    /// Waits for another slot, in the old place of the queue: the runner of this seat was lost before anything was sent
+    /// to it.
+    pub(super) async fn seat_again(
+        self: &Arc<Self>,
+        lost: Seat,
+        deadline: Option<Instant>,
+    ) -> Result<Seat, Failure> {
+        let (id, runner) = lost.into_parts();
+        self.feed(Event::Lost(runner));
+        self.granted(id, deadline, Event::Requeue(id)).await
+    }
+
+    async fn granted(
+        self: &Arc<Self>,
+        id: RequestId,
+        deadline: Option<Instant>,
+        event: Event,
+    ) -> Result<Seat, Failure> {
         let (sender, mut granted) = oneshot::channel();
         self.state().waiting.insert(id, sender);
         let place = Place { core: self, id };
-        let mut request = Request::new(id);
-        request.deadline = deadline;
-        self.feed(Event::Request(request));
-        let outcome = (&mut granted).await;
+        self.feed(event);
+        let outcome = match deadline {
+            None => (&mut granted).await,
+            Some(deadline) => match tokio::time::timeout_at(deadline.into(), &mut granted).await {
+                Ok(outcome) => outcome,
+                // The supervisor may be late; the machine knows what the request was waiting for.
+                Err(_) => {
+                    self.feed_with(Event::Tick, deadline.max(Instant::now()), None);
+                    (&mut granted).await
+                }
+            },
+        };
         std::mem::forget(place);
         match outcome {
-            Ok(Ok(Granted { runner, boarding })) => {
-                Ok(Seat { core: Arc::clone(self), request: id, runner, boarding })
-            }
-            Ok(Err(failure)) => Err(failure),
+            Ok(outcome) => outcome,
             // Dropped with the pool's state, and so with the pool.
             Err(_) => Err(Failure::PoolClosed),
         }
     }
 
-    /// What is to be said of a runner whose link was lost: waits a moment for the backend's word.
-    pub(super) async fn loss_of(&self, boarding: &Boarding, detail: String) -> RunnerLoss {
+    /// What is to be said of a runner whose link was lost: waits a moment for the backend's word, within the work's time.
+    pub(super) async fn loss_of(&self, boarding: &Boarding, detail: String, term: Term) -> RunnerLoss {
         const WORD: Duration = Duration::from_secs(1);
-        let exit = tokio::time::timeout(WORD, boarding.instance.exited()).await.ok();
+        let word = WORD.min(term.left().unwrap_or(WORD));
+        let exit = tokio::time::timeout(word, boarding.instance.exited()).await.ok();
         RunnerLoss { runner: boarding.peer.node().clone(), exit, detail }
     }
 
-    fn hand(
-        self: &Arc<Self>,
-        waiter: oneshot::Sender<Result<Granted, Failure>>,
-        outcome: (RequestId, Result<Granted, Failure>),
-    ) {
-        let (request, outcome) = outcome;
-        let granted = outcome.is_ok();
-        if waiter.send(outcome).is_err() && granted {
-            self.feed(Event::Release { request, reusable: true });
+    /// Work whose outcome nobody waits for has ended.
+    pub(super) fn forget(&self, task: &'static str, outcome: Result<(), CallError>) {
+        if let Err(error) = outcome {
+            tracing::warn!(target: "flame::dead_letter", pool = self.name(), task, %error, "a cast failed");
         }
     }
 
@@ -219,7 +280,7 @@ impl Core {
     }
 }
 
-type Handed = (oneshot::Sender<Result<Granted, Failure>>, (RequestId, Result<Granted, Failure>));
+type Handed = (Waiter, Result<Granted, Failure>);
 
 impl State {
     /// When the supervisor has to look again, if that is before what it was told.
@@ -229,9 +290,17 @@ impl State {
         Some(wake)
     }
 
+    /// Has a runner told to go as soon as nothing is there and nothing is on its way to it: it would overtake that.
+    fn retire(&mut self, runner: RunnerSeq, errands: &mut Vec<Errand>) {
+        if self.runners.retire(runner) {
+            errands.push(Errand::Retire(runner));
+        }
+    }
+
     fn sort(
         &mut self,
         action: Action,
+        classes: &Classes,
         errands: &mut Vec<Errand>,
         handed: &mut Vec<Handed>,
         back: &mut Vec<Event>,
@@ -241,7 +310,8 @@ impl State {
                 let waiter = self.waiting.remove(&request);
                 match (waiter, self.runners.boarding(runner)) {
                     (Some(waiter), Some(boarding)) => {
-                        handed.push((waiter, (request, Ok(Granted { runner, boarding }))));
+                        self.runners.occupy(runner);
+                        handed.push((waiter, Ok(Granted { request, runner, boarding })));
                     }
                     // The runner's loss is on its way to the machine.
                     (Some(waiter), None) => {
@@ -254,11 +324,15 @@ impl State {
             }
             Action::Fail { request, failure } => {
                 if let Some(waiter) = self.waiting.remove(&request) {
-                    handed.push((waiter, (request, Err(failure))));
+                    handed.push((waiter, Err(failure)));
                 }
             }
-            Action::Boot { runner, attempt, .. } => errands.push(Errand::Boot { runner, attempt }),
-            Action::Retire(runner) => errands.push(Errand::Retire(runner)),
+            Action::Boot { runner, class, attempt } => match classes.get(class) {
+                Some(Class { resources, .. }) => errands.push(Errand::Boot { runner, attempt, resources }),
+                // Whoever asked for them has gone in this very moment.
+                None => back.push(Event::Gone(runner)),
+            },
+            Action::Retire(runner) => self.retire(runner, errands),
             Action::Terminate(runner) => errands.push(Errand::Terminate(runner)),
             Action::Emit(event) => report(&event),
             Action::Stopped => errands.push(Errand::Stopped),
@@ -294,15 +368,28 @@ impl Seat {
     }
 
     /// An order about some work, for this seat's runner.
-    pub(super) fn order(&self, order: &Order, work: &Work) -> Result<orders::Ready, SendError> {
-        orders::Ready::new(order, &work.body, self.peer())
+    pub(super) fn order(&self, order: &Order, body: &Encoded) -> Result<orders::Ready, SendError> {
+        orders::Ready::new(order, body, self.peer())
+    }
+
+    fn into_parts(mut self) -> (RequestId, RunnerSeq) {
+        self.core = None;
+        (self.request, self.runner)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.core.feed(Event::Release { request: self.request, reusable: true });
+        if let Some(core) = self.core.take() {
+            let event = Event::Release { request: self.request, reusable: true };
+            core.feed_with(event, Instant::now(), Some(self.runner));
+        }
     }
+}
+
+impl orders::Held for Seat {
+    /// The slot is free when the runner has answered, also if nobody waits for that any more.
+    fn end(self, _: &Result<Bytes, AskError>) {}
 }
 
 fn report(event: &PoolEvent) {

@@ -1,10 +1,11 @@
 //! What takes its time: the pool leaves it to its supervisor.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use actix::Message;
 
 use super::machine::RunnerSeq;
+use crate::backend::Resources;
 
 /// What the pool's machine wants done, and when it wants to look again.
 #[derive(Message)]
@@ -15,7 +16,7 @@ pub(super) struct Errands {
 }
 
 pub(super) enum Errand {
-    Boot { runner: RunnerSeq, attempt: u32 },
+    Boot { runner: RunnerSeq, attempt: u32, resources: Arc<Resources> },
     Retire(RunnerSeq),
     Terminate(RunnerSeq),
     Stopped,

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `builder` | [`PoolBuilder`], which makes a [`Pool`] |
 //! | `placing`, `child` | `place_child`, and the owner of what it placed |
-//! | `calling` | `call` and `cast` |
+//! | `calling`, `running` | `call` and `cast` |
+//! | `wish`, `classes` | what can be said about one call or child |
 //! | [`machine`] | what the pool decides, as a pure state machine |
 //! | `core`, `runners` | the shell that feeds the machine and hands out slots |
 //! | `supervisor`, `errands` | the actor that boots runners and ends them |
@@ -13,6 +14,7 @@
 mod builder;
 mod calling;
 mod child;
+mod classes;
 mod core;
 mod errands;
 mod error;
@@ -21,8 +23,10 @@ mod orders;
 mod placing;
 pub mod policy;
 mod runners;
+mod running;
 pub mod settings;
 mod supervisor;
+mod wish;
 
 use std::sync::Arc;
 
@@ -32,10 +36,10 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use builder::{PoolBuilder, PoolError};
 pub use calling::Calling;
 pub use child::Child;
-pub use error::{CallError, PlaceError, PlaceFailure, RunnerLoss};
+pub use error::{CallError, PlaceError, PlaceFailure, RunnerLoss, WorkPhase};
 pub use placing::Placing;
 
-use self::core::{Core, Work};
+use self::core::Core;
 use crate::task::Task;
 
 /// A pool of runners: the handle through which an app places work.
@@ -105,7 +109,8 @@ impl Pool {
 
     /// Places an actor on a runner and starts it there: `actor.start()`, somewhere else.
     ///
-    /// Await the [`Placing`] for the [`Child`], which owns the actor; or take its [`addr`](Placing::addr) at once. The
+    /// Await the [`Placing`] for the [`Child`], which owns the actor; or take its [`addr`](Placing::addr) at once. Before
+    /// that, say more about it: `pool.place_child(actor).key("en").timeout(time)`. The
     /// actor is encoded before this returns. Nothing else happens until the placing is polled or asked for its address.
     ///
     /// The actor needs no more than serde derives, and [`#[remote]`](macro@crate::remote) on the handlers whose messages
@@ -125,7 +130,7 @@ impl Pool {
     /// Runs a task on a runner and gives back its output.
     ///
     /// The task's arguments are encoded before this returns; nothing else happens until the call is polled. Queue, boot
-    /// and execution together may take the pool's `timeout`.
+    /// and execution together may take the pool's `timeout`, unless the call [says otherwise](Calling).
     ///
     /// # Errors
     ///
@@ -155,8 +160,11 @@ impl Pool {
         Calling::new(&self.handle.core, &task)
     }
 
-    /// Runs a task on a runner and forgets its output. A failure is a warning in the log (target `flame::dead_letter`).
-    /// Casts wait in the pool's queue as calls do, within its `max_queue`, and have the same `timeout`.
+    /// Runs a task on a runner and forgets its output: `pool.call(task).cast()`. A failure is a dead letter and a warning in the
+    /// log (target `flame::dead_letter`).
+    ///
+    /// A cast takes its slot or its place in the pool's queue before this returns, counts against `max_queue`, has the pool's
+    /// `timeout` and is drained as calls are. It needs no runtime.
     ///
     /// # Examples
     ///
@@ -176,7 +184,7 @@ impl Pool {
     /// # }
     /// ```
     pub fn cast<T: Task>(&self, task: T) {
-        calling::cast(&self.handle.core, &task);
+        self.call(task).cast();
     }
 
     /// Drains the pool and waits for its end: no new work is taken, what waits fails, work in flight may finish within

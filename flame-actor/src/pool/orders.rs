@@ -28,52 +28,87 @@ impl Ready {
     }
 }
 
+/// What became of an order.
+pub(super) enum Sent<H> {
+    /// It is on its way.
+    Asked(Asked<H>),
+    /// The link was lost before; here is what the order would have held.
+    Unsent(H),
+}
+
 /// An order that was sent. Dropping this tells the runner that its answer is not wanted any more.
-pub(super) struct Asked {
-    answer: oneshot::Receiver<Result<Bytes, AskError>>,
+pub(super) struct Asked<H> {
+    answer: oneshot::Receiver<Answer<H>>,
     interrupt: Option<Interrupt>,
 }
 
-/// Sends an order; `None` if the link is lost, and then it was not sent.
-///
-/// `on_end` is called once the runner has answered or is lost, whether somebody waits for that or not; it is dropped if
-/// the order was not sent.
-pub(super) fn send(
-    peer: &Arc<Peer>,
-    order: Ready,
-    on_end: impl FnOnce(&Result<Bytes, AskError>) + Send + 'static,
-) -> Result<Option<Asked>, SendError> {
-    let Some(link) = peer.link() else { return Ok(None) };
+enum Answer<H> {
+    Came(Result<Bytes, AskError>),
+    Never(H),
+}
+
+/// What an order holds until the runner has answered or is lost, whether somebody waits for that or not.
+pub(super) trait Held: Send + 'static {
+    /// It is over.
+    fn end(self, outcome: &Result<Bytes, AskError>);
+}
+
+/// Sends an order.
+pub(super) fn send<H: Held>(peer: &Arc<Peer>, order: Ready, held: H) -> Result<Sent<H>, SendError> {
+    let Some(link) = peer.link() else { return Ok(Sent::Unsent(held)) };
     let Ready { body, sendable } = order;
-    let (sender, answer) = oneshot::channel();
-    let home = Arc::clone(peer);
-    let sent = link.lane(MAIN_PORT).ask_then(Body::Own(body), move |outcome| {
-        on_end(&outcome);
-        if let Err(Ok(unwanted)) = sender.send(outcome) {
-            discard(&unwanted, &home);
-        }
-    });
-    match sent {
+    let (sender, mut answer) = oneshot::channel();
+    let waiter = Waiter { parts: Some((held, sender)), home: Arc::clone(peer) };
+    match link.lane(MAIN_PORT).ask_then(Body::Own(body), move |outcome| waiter.end(outcome)) {
         Ok(interrupt) => {
             sendable.sent();
-            Ok(Some(Asked { answer, interrupt: Some(interrupt) }))
+            Ok(Sent::Asked(Asked { answer, interrupt: Some(interrupt) }))
         }
-        Err(flame_transport::SendError::Lost(_)) => Ok(None),
-        Err(error) => Err(SendError::from_send(error, peer.node())),
+        Err(error) => match (error, answer.try_recv()) {
+            (flame_transport::SendError::Lost(_), Ok(Answer::Never(held))) => Ok(Sent::Unsent(held)),
+            (error, _) => Err(SendError::from_send(error, peer.node())),
+        },
     }
 }
 
-impl Future for Asked {
+/// Waits on the link for the answer. Dropped without one, it gives back what the order held.
+struct Waiter<H> {
+    parts: Option<(H, oneshot::Sender<Answer<H>>)>,
+    home: Arc<Peer>,
+}
+
+impl<H: Held> Waiter<H> {
+    fn end(mut self, outcome: Result<Bytes, AskError>) {
+        let Some((held, sender)) = self.parts.take() else { return };
+        held.end(&outcome);
+        if let Err(Answer::Came(Ok(unwanted))) = sender.send(Answer::Came(outcome)) {
+            discard(&unwanted, &self.home);
+        }
+    }
+}
+
+impl<H> Drop for Waiter<H> {
+    fn drop(&mut self) {
+        if let Some((held, sender)) = self.parts.take() {
+            let _ = sender.send(Answer::Never(held));
+        }
+    }
+}
+
+impl<H> Future for Asked<H> {
     type Output = Result<Bytes, AskError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(Pin::new(&mut self.answer).poll(cx));
         self.interrupt = None;
-        Poll::Ready(outcome.unwrap_or(Err(AskError::Dropped)))
+        Poll::Ready(match outcome {
+            Ok(Answer::Came(outcome)) => outcome,
+            Ok(Answer::Never(_)) | Err(_) => Err(AskError::Dropped),
+        })
     }
 }
 
-impl Drop for Asked {
+impl<H> Drop for Asked<H> {
     fn drop(&mut self) {
         if let Some(interrupt) = self.interrupt.take() {
             interrupt.interrupt();

@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use flame_transport::NodeId;
 
 use super::machine::RunnerSeq;
-use crate::{backend::Instance, remote::Peer};
+use crate::{
+    backend::{Instance, Resources},
+    remote::Peer,
+};
 
 /// The runners that boot, serve or end, and the children on them, each with its seat `S`.
 pub(super) struct Runners<S> {
@@ -14,10 +17,16 @@ pub(super) struct Runners<S> {
 
 struct Runner<S> {
     node: NodeId,
+    /// Kept, so that they stay one class for as long as a runner has them.
+    _resources: Arc<Resources>,
     instance: Option<Arc<dyn Instance>>,
     peer: Option<Arc<Peer>>,
     /// Each child's slot, given back when it has ended.
     children: HashMap<u64, S>,
+    /// Slots in use, those included whose work is still on its way there.
+    seats: u32,
+    /// It is to be told to go when no slot is in use.
+    retiring: bool,
     /// It must go as soon as its instance is known.
     condemned: bool,
 }
@@ -35,8 +44,17 @@ impl<S> Runners<S> {
     }
 
     /// A runner is being booted.
-    pub(super) fn boot(&mut self, runner: RunnerSeq, node: NodeId) {
-        let entry = Runner { node, instance: None, peer: None, children: HashMap::new(), condemned: false };
+    pub(super) fn boot(&mut self, runner: RunnerSeq, node: NodeId, resources: Arc<Resources>) {
+        let entry = Runner {
+            node,
+            _resources: resources,
+            instance: None,
+            peer: None,
+            children: HashMap::new(),
+            seats: 0,
+            retiring: false,
+            condemned: false,
+        };
         self.by_number.insert(runner, entry);
     }
 
@@ -70,6 +88,27 @@ impl<S> Runners<S> {
 
     pub(super) fn peer(&self, runner: RunnerSeq) -> Option<Arc<Peer>> {
         self.by_number.get(&runner)?.peer.clone()
+    }
+
+    /// A slot of a runner is in use.
+    pub(super) fn occupy(&mut self, runner: RunnerSeq) {
+        if let Some(entry) = self.by_number.get_mut(&runner) {
+            entry.seats += 1;
+        }
+    }
+
+    /// A slot of a runner is free again. True if the runner is now to be told to go.
+    pub(super) fn vacate(&mut self, runner: RunnerSeq) -> bool {
+        let Some(entry) = self.by_number.get_mut(&runner) else { return false };
+        entry.seats = entry.seats.saturating_sub(1);
+        entry.seats == 0 && entry.retiring
+    }
+
+    /// A runner is to go when no slot is in use. True if that is now.
+    pub(super) fn retire(&mut self, runner: RunnerSeq) -> bool {
+        let Some(entry) = self.by_number.get_mut(&runner) else { return false };
+        entry.retiring = true;
+        entry.seats == 0
     }
 
     /// How many actors of this node the runners can address.

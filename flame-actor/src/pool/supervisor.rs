@@ -15,7 +15,7 @@ use super::{
     machine::{BootFailure, Event, RunnerSeq},
 };
 use crate::{
-    backend::{Boot, BootError, BoxFuture, ExitReason, Instance, Ticket},
+    backend::{Boot, BootError, BoxFuture, ExitReason, Instance, Resources, Ticket},
     host::protocol::{ToParent, ToRunner},
     node::names::Names,
     remote::{Peer, PeerEvents},
@@ -48,9 +48,9 @@ impl Supervisor {
 
     fn carry_out(&mut self, errand: Errand, core: &Arc<Core>, ctx: &mut Context<Self>) {
         match errand {
-            Errand::Boot { runner, attempt } => {
+            Errand::Boot { runner, attempt, resources } => {
                 tracing::debug!(target: "flame::pool", pool = core.name(), %runner, attempt, "booting a runner");
-                ctx.spawn(boot(Arc::downgrade(core), runner).into_actor(self));
+                ctx.spawn(boot(Arc::downgrade(core), runner, resources).into_actor(self));
             }
             Errand::Retire(runner) => {
                 let peer = core.runners(|runners| runners.peer(runner));
@@ -106,8 +106,8 @@ impl Handler<Errands> for Supervisor {
 }
 
 /// Boots a runner and sees it to its end.
-async fn boot(core: Weak<Core>, runner: RunnerSeq) {
-    let Some(instance) = create(&core, runner).await else { return };
+async fn boot(core: Weak<Core>, runner: RunnerSeq, resources: Arc<Resources>) {
+    let Some(instance) = create(&core, runner, resources).await else { return };
     let mut exited = instance.exited();
     let exit = tokio::select! {
         biased;
@@ -124,7 +124,11 @@ async fn boot(core: Weak<Core>, runner: RunnerSeq) {
 }
 
 /// Has the backend make an instance; `None` if it made none.
-async fn create(core: &Weak<Core>, runner: RunnerSeq) -> Option<Arc<dyn Instance>> {
+async fn create(
+    core: &Weak<Core>,
+    runner: RunnerSeq,
+    resources: Arc<Resources>,
+) -> Option<Arc<dyn Instance>> {
     let pool = core.upgrade()?;
     let failed = |pool: &Arc<Core>, phase, cause: String, error: Option<BootError>| {
         let error = BootFailure(Arc::new(BootReport { phase, cause, log: Vec::new(), error }));
@@ -143,10 +147,11 @@ async fn create(core: &Weak<Core>, runner: RunnerSeq) -> Option<Arc<dyn Instance
         }
     };
     let node = invitation.node.clone();
-    pool.runners(|runners| runners.boot(runner, node.clone()));
+    pool.runners(|runners| runners.boot(runner, node.clone(), Arc::clone(&resources)));
     let ticket = Ticket::new(invitation, pool.name(), pool.link.clone());
     let mut order = Boot::new(node.clone(), pool.name(), ticket, Instant::now() + timeout);
     order.drain = pool.settings.shutdown_timeout();
+    order.resources = Resources::clone(&resources);
     let booting = pool.backend.boot(order);
     drop(pool);
     let booted = booting.await;

@@ -112,7 +112,7 @@ async fn until_over(
     let closed = |reason: &str| LinkLost::Closed { reason: reason.to_owned() };
     let Some(link) = peer.link() else { return closed("the link never started") };
     let mut told_to_go = pin!(told_to_go);
-    let mut draining = false;
+    let (mut told, mut draining) = (false, false);
     loop {
         tokio::select! {
             changed = notices.changed() => match notices.borrow_and_update().clone() {
@@ -125,9 +125,10 @@ async fn until_over(
                 None if changed.is_err() => return closed("the host is gone"),
                 None => {}
             },
-            () = &mut told_to_go, if !draining => {
+            // The parent says `Retire` when nothing is on its way here any more.
+            () = &mut told_to_go, if !told => {
                 host.tell_parent(&ToParent::Draining);
-                draining = true;
+                told = true;
             }
             () = host.idle(), if draining => {
                 link.close(if host.busy() == 0 { FINISHED } else { "the runner's work cannot be ended" });

@@ -13,6 +13,7 @@ mod chat_room;
 mod failures;
 mod health;
 mod names;
+mod options;
 mod panics;
 mod parents;
 mod placing;

@@ -1,0 +1,103 @@
+//! One call: from the queue to its answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flame_transport::{AskError, codec};
+use serde::de::DeserializeOwned;
+
+use super::{
+    Core,
+    core::Seat,
+    error::{CallError, RunnerLoss, WorkPhase},
+    orders::{self, Sent},
+    wish::{Term, Wish},
+};
+use crate::{
+    host::protocol::{Order, StartFailure},
+    remote::{Encoded, Peer, decode_answer, discard},
+};
+
+/// A call that is encoded and may be sent to any runner.
+pub(super) struct Call {
+    /// The task's number.
+    pub(super) task: u32,
+    /// Its arguments.
+    pub(super) body: Encoded,
+    pub(super) wish: Wish,
+    /// How often it may be made again after it may have run.
+    pub(super) retries: u32,
+}
+
+/// The output of a call, as it came over a link.
+#[must_use = "what it refers to is held until it is decoded or discarded"]
+pub(super) struct Answer {
+    body: Bytes,
+    peer: Arc<Peer>,
+}
+
+impl Answer {
+    pub(super) fn decode<O: DeserializeOwned>(self) -> Result<O, CallError> {
+        decode_answer(&self.body, Some(&self.peer)).map_err(|error| CallError::Output {
+            runner: self.peer.node().clone(),
+            message: error.to_string(),
+        })
+    }
+
+    /// Nobody wants it.
+    pub(super) fn discard(self) {
+        discard(&self.body, &self.peer);
+    }
+}
+
+/// Runs a call on a runner. Dropped midway, it cancels it.
+pub(super) async fn run(core: &Arc<Core>, call: Call) -> Result<Answer, CallError> {
+    let term = call.wish.time.begin(core.settings.timeout());
+    let class = core.class(&call.wish);
+    let mut retries = call.retries;
+    loop {
+        let seat = core.seat(core.request(&call.wish, &class, term)).await;
+        let seat = seat.map_err(|failure| CallError::unplaced(failure, term))?;
+        match hand_over(core, &call, term, seat).await? {
+            Outcome::Answered(answer) => return Ok(answer),
+            Outcome::Lost(_) if retries > 0 => retries -= 1,
+            Outcome::Lost(loss) => return Err(CallError::RunnerLost(loss)),
+        }
+    }
+}
+
+enum Outcome {
+    Answered(Answer),
+    /// The runner was lost while it had the call.
+    Lost(RunnerLoss),
+}
+
+/// Hands a call over to the runner of a seat, or of the next one if that is lost before, and waits for the answer.
+async fn hand_over(core: &Arc<Core>, call: &Call, term: Term, mut seat: Seat) -> Result<Outcome, CallError> {
+    loop {
+        if term.is_over() {
+            return Err(CallError::timeout(term, WorkPhase::Queued, None));
+        }
+        let (peer, boarding) = (Arc::clone(seat.peer()), seat.boarding.clone());
+        let order = seat.order(&Order::Call { task: call.task, time: term.left() }, &call.body)?;
+        let asked = match orders::send(&peer, order, seat)? {
+            Sent::Asked(asked) => asked,
+            Sent::Unsent(unused) => {
+                let another = core.seat_again(unused, term.deadline()).await;
+                seat = another.map_err(|failure| CallError::unplaced(failure, term))?;
+                continue;
+            }
+        };
+        let runner = peer.node().clone();
+        return match term.bound(asked).await {
+            None => Err(CallError::timeout(term, WorkPhase::Running, Some(runner))),
+            Some(Ok(body)) => Ok(Outcome::Answered(Answer { body, peer })),
+            Some(Err(AskError::Refused { body })) => {
+                let failure = codec::decode(&body)
+                    .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
+                Err(CallError::from_start(failure, runner, term))
+            }
+            Some(Err(lost)) => Ok(Outcome::Lost(core.loss_of(&boarding, lost.to_string(), term).await)),
+        };
+    }
+}
