@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use flame_actor::{CallError, backend::ExitReason};
 use flame_tests::{process_id, spin, take, want_memory};
 
+use rustix::process::Signal;
+
 use crate::support::{begun, builder, is_alive, signal, soon, tests, until};
 
 tests![
@@ -33,7 +35,7 @@ async fn a_runner_that_is_told_to_go_and_never_finishes_is_ended_after_the_shutd
     let (to, mut begun) = begun();
     let call = actix::spawn(pool.call(take::task(60_000, to)));
     let pid = begun.recv().await.unwrap();
-    signal("-TERM", pid);
+    signal(pid, Signal::TERM);
     let error = soon(call).await.unwrap().unwrap_err();
     assert!(matches!(error, CallError::RunnerLost(_)), "{error:?}");
     until("the process is gone", || !is_alive(pid)).await;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use flame_actor::{CallError, SendError, backend::ExitReason};
 use flame_tests::{Add, Counter, exit, process_id, take};
+use rustix::process::Signal;
 
 use crate::support::{begun, builder, is_alive, signal, soon, tests, until};
 
@@ -24,7 +25,7 @@ async fn a_killed_runner_fails_its_calls_at_once_and_says_how_it_ended() {
         assert_eq!(begun.recv().await, Some(pid));
     }
     let start = Instant::now();
-    signal("-KILL", pid);
+    signal(pid, Signal::KILL);
     for call in calls {
         let error = soon(call).await.unwrap().unwrap_err();
         let CallError::RunnerLost(loss) = &error else { panic!("{error:?}") };
@@ -42,7 +43,7 @@ async fn a_killed_runner_fails_what_is_sent_to_its_children_and_frees_their_slot
     let counter = pool.place_child(Counter(1)).await.unwrap();
     let pid = pool.call(process_id::task()).await.unwrap();
     assert_eq!(counter.send(Add(1)).await.unwrap(), 2);
-    signal("-KILL", pid);
+    signal(pid, Signal::KILL);
     let error = soon(async {
         loop {
             if let Err(error) = counter.send(Add(1)).await {
@@ -75,7 +76,7 @@ async fn one_runners_loss_touches_no_other() {
     // Whichever has the long call.
     let survivor = soon(short).await.unwrap().unwrap();
     let victim = if survivor == one { two } else { one };
-    signal("-KILL", victim);
+    signal(victim, Signal::KILL);
     assert!(matches!(soon(long).await.unwrap(), Err(CallError::RunnerLost(_))));
     assert!(is_alive(survivor));
     assert_eq!(pool.call(process_id::task()).await.unwrap(), survivor);
@@ -84,12 +85,12 @@ async fn one_runners_loss_touches_no_other() {
 async fn a_stopped_runner_is_no_loss_while_it_is_shorter_than_the_lease() {
     let pool = builder("paused").start().unwrap();
     let pid = pool.call(process_id::task()).await.unwrap();
-    signal("-STOP", pid);
+    signal(pid, Signal::STOP);
     tokio::time::sleep(Duration::from_secs(2)).await;
-    signal("-CONT", pid);
+    signal(pid, Signal::CONT);
     assert_eq!(pool.call(process_id::task()).await.unwrap(), pid);
     // Longer than the lease: both sides give up, and the runner is gone.
-    signal("-STOP", pid);
+    signal(pid, Signal::STOP);
     until("the pool has noticed", || pool.inspect().runners.is_empty()).await;
     until("the runner is gone", || !is_alive(pid)).await;
     assert_ne!(pool.call(process_id::task()).await.unwrap(), pid);

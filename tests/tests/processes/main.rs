@@ -10,15 +10,9 @@ mod losses;
 mod runners;
 mod support;
 
-use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
 
-fn main() {
-    if let Some(runner) = flame_actor::runner() {
-        actix::System::new().block_on(runner.serve());
-        return;
-    }
-    support::capture_logs();
-    let tests = [health::tests(), logs::tests(), losses::tests(), runners::tests()];
-    let trials: Vec<Trial> = tests.into_iter().flatten().collect();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+fn main() -> ExitCode {
+    let no_apps = |name: &str, _: &[String]| panic!("no such app: {name}");
+    flame_tests::support::main(no_apps, [health::tests(), logs::tests(), losses::tests(), runners::tests()])
 }

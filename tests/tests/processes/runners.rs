@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flame_tests::{Add, Counter, process_id, take};
+use rustix::process::Signal;
 
 use crate::support::{begun, builder, is_alive, signal, soon, tests, until};
 
@@ -56,7 +57,7 @@ async fn a_runner_that_is_told_to_go_finishes_its_calls_and_gets_no_more() {
     let (to, mut begun) = begun();
     let call = actix::spawn(pool.call(take::task(800, to)));
     let pid = begun.recv().await.unwrap();
-    signal("-TERM", pid);
+    signal(pid, Signal::TERM);
     // The pool is told at once, and places the next call elsewhere.
     let next = soon(async {
         loop {
@@ -77,7 +78,7 @@ async fn min_runners_are_kept() {
     let pool = builder("warm").min(1).start().unwrap();
     until("the runner is up", || pool.inspect().runners.len() == 1).await;
     let pid = pool.call(process_id::task()).await.unwrap();
-    signal("-KILL", pid);
+    signal(pid, Signal::KILL);
     until("the runner is gone", || !is_alive(pid)).await;
     until("another is there", || pool.inspect().runners.iter().any(|report| report.runner.0 == 2)).await;
     assert_ne!(pool.call(process_id::task()).await.unwrap(), pid);
