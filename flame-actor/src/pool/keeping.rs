@@ -63,6 +63,7 @@ struct Keeper {
 /// A runner that an incarnation was handed to, and its number there.
 #[derive(Clone)]
 struct Place {
+    incarnation: Incarnation,
     boarding: Boarding,
     child: u64,
 }
@@ -111,8 +112,9 @@ impl Keeper {
                     let failed = Event::StartFailed { incarnation, reason, doubt: None, hopeless: true };
                     self.supervised.feed(failed);
                 }
-                KeeperOrder::Stop { reason, grace } => {
-                    if let Some(Place { boarding, child }) = self.place() {
+                KeeperOrder::Stop { incarnation, reason, grace } => {
+                    let place = self.place().filter(|place| place.incarnation == incarnation);
+                    if let Some(Place { boarding, child, .. }) = place {
                         let reason =
                             if let DownReason::Shutdown { reason } = reason { Some(reason) } else { None };
                         boarding.peer.signal(&ToRunner::Stop { child, reason, grace }.encode());
@@ -134,7 +136,7 @@ impl Keeper {
         let outcome = Box::pin(async move {
             let core = Arc::clone(&start.core);
             let handed = move |boarding: &Boarding, child| {
-                let handed = Place { boarding: boarding.clone(), child };
+                let handed = Place { incarnation, boarding: boarding.clone(), child };
                 let before = lock(&place).replace(handed);
                 discharge(&core, before);
             };

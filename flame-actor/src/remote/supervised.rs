@@ -58,7 +58,7 @@ type Letter = (Encoded, Option<Done>);
 pub(crate) enum Order {
     Start { incarnation: Incarnation, from: Arc<Encoded> },
     Cancel(Incarnation),
-    Stop { reason: DownReason, grace: Option<Duration> },
+    Stop { incarnation: Incarnation, reason: DownReason, grace: Option<Duration> },
     Report { reason: DownReason, restarts: usize, delay: Duration },
 }
 
@@ -305,7 +305,7 @@ impl State {
                 }
                 Action::Start { incarnation, from } => Order::Start { incarnation, from },
                 Action::Cancel(incarnation) => Order::Cancel(incarnation),
-                Action::Stop { reason, grace, .. } => Order::Stop { reason, grace },
+                Action::Stop { incarnation, reason, grace } => Order::Stop { incarnation, reason, grace },
                 Action::Report { reason, restarts, delay } => Order::Report { reason, restarts, delay },
             };
             self.orders.push_back(order);
