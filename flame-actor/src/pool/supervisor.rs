@@ -253,9 +253,8 @@ fn broken(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, error: B
 
 fn ended(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, exit: &ExitReason) {
     let peer = core.runners(|runners| runners.peer(runner));
-    match peer.as_ref().and_then(|peer| peer.link()) {
-        // The process is gone and its link does not know yet: whoever waits on it is told now.
-        Some(link) => link.abort(&format!("the runner {exit}")),
+    match peer {
+        Some(peer) => peer.exited(exit),
         None => {
             if let Some((node, _)) = core.runners(|runners| runners.condemn(runner)) {
                 let cause = match core.reception.refusal(&node) {

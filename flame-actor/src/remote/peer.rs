@@ -49,6 +49,8 @@ pub(crate) struct Peer {
     holds: Mutex<Holds>,
     /// Who waits for the loss of the peer, or for the end of one of its actors.
     pub(super) vigil: Vigil,
+    /// How the peer's instance ended, if that was seen before the loss of the link.
+    pub(super) exit: OnceLock<ExitReason>,
     /// Ends of this node's actors that the peer waits for, by its numbers.
     pub(super) watched: Mutex<HashMap<u64, EndWatch>>,
     events: Arc<dyn PeerEvents>,
@@ -108,6 +110,7 @@ impl Peer {
             remotes: Mutex::default(),
             holds: Mutex::default(),
             vigil: Vigil::default(),
+            exit: OnceLock::new(),
             watched: Mutex::default(),
             events,
         });

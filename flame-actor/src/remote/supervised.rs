@@ -201,10 +201,7 @@ impl Supervised {
         if let Some(reason) = state.machine.gone() {
             return Poll::Ready(Err(reason.clone()));
         }
-        if let Some(line) = state.serving()
-            && line.closed().is_none()
-            && !line.is_lost()
-        {
+        if let Some(line) = state.serving() {
             return Poll::Ready(Ok(line.lane.clone()));
         }
         state.wakers.retain(|waker| !waker.will_wake(cx.waker()));
@@ -256,7 +253,13 @@ impl State {
     /// The way to the incarnation that serves.
     fn serving(&mut self) -> Option<&Line> {
         let serving = self.machine.serving()?;
-        self.line.as_ref().filter(|(incarnation, _)| *incarnation == serving).map(|(_, line)| line)
+        let (incarnation, line) = self.line.as_ref()?;
+        if *incarnation == serving && !line.lane.is_closed() {
+            return self.line.as_ref().map(|(_, line)| line);
+        }
+        // Its end, or the loss of its node, is about to be told.
+        self.machine.on(Event::Silent(serving), Instant::now(), &mut Vec::new());
+        None
     }
 
     fn on(&mut self, event: Event<Letter, Encoded>, after: &mut After) {

@@ -73,11 +73,22 @@ impl Peer {
         notify.tell(DownReason::decode(body));
     }
 
+    /// The peer's instance has ended, and its link does not know yet: whoever waits on it is told now.
+    pub(crate) fn exited(&self, exit: &ExitReason) {
+        let _ = self.exit.set(exit.clone());
+        if let Some(link) = self.link() {
+            link.abort(&format!("the runner {exit}"));
+        }
+    }
+
     /// The peer is lost. Its parent waits a moment for the backend's word on it.
     pub(super) fn mourn(self: &Arc<Self>, lost: &LinkLost, exit: Option<BoxFuture<ExitReason>>) {
         let watched = std::mem::take(&mut *lock(&self.watched));
         watched.into_values().for_each(|end| end());
-        let Some(exit) = exit else { return self.vigil.end(&self.loss(lost, None)) };
+        let exit = match (self.exit.get(), exit) {
+            (None, Some(exit)) => exit,
+            (known, _) => return self.vigil.end(&self.loss(lost, known.cloned())),
+        };
         let (peer, lost) = (Arc::clone(self), lost.clone());
         self.spawn(async move {
             let exit = tokio::time::timeout(Self::WORD, exit).await.ok();
