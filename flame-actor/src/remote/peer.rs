@@ -8,7 +8,7 @@ use std::{
 
 use actix::ArbiterHandle;
 use bytes::{Bytes, BytesMut};
-use flame_transport::{Inbox, Joined, Link, LinkLost, NodeId, Service, varint};
+use flame_transport::{Inbox, Joined, Link, LinkLost, MAIN_PORT, NodeId, Service, varint};
 
 use super::{
     error::DownReason,
@@ -344,6 +344,17 @@ impl Service for Upcalls {
     fn unclaimed(&self, body: Bytes) {
         if let Some(peer) = self.0.upgrade() {
             reference::discard(&body, &peer);
+        }
+    }
+
+    fn unsent(&self, port: u32, body: Bytes, is_tell: bool) {
+        let Some(peer) = self.0.upgrade() else { return };
+        if is_tell {
+            tracing::debug!(target: "flame::dead_letter", peer = %peer.node, bytes = body.len(), "a message was not sent: its actor or its node has gone");
+        }
+        match port {
+            MAIN_PORT => reference::retract(reference::behind_order(&body), &peer),
+            _ => reference::retract(&body, &peer),
         }
     }
 

@@ -205,6 +205,34 @@ pub(crate) fn discard(body: &[u8], peer: &Arc<Peer>) {
     drop(parse(body, peer));
 }
 
+/// The body behind an order, `length:varint order body`: what goes to a main port is led by one.
+pub(super) fn behind_order(mut body: &[u8]) -> &[u8] {
+    let length = varint::take(&mut body).and_then(|length| usize::try_from(length).ok());
+    length.and_then(|length| body.get(length..)).unwrap_or_default()
+}
+
+/// Takes back the references in a body of this node's that was never sent.
+pub(super) fn retract(mut body: &[u8], peer: &Peer) {
+    // Written by this node, so it is whole.
+    let retracted = (|| {
+        if varint::take(&mut body)? % 2 == 0 {
+            return Some(());
+        }
+        let (count, hold) = (varint::take(&mut body)?, varint::take(&mut body)?);
+        for _ in 0..count {
+            let (&side, rest) = body.split_first()?;
+            body = rest;
+            let (port, _method) = (varint::take(&mut body)?, varint::take(&mut body)?);
+            if side == OF_SENDER {
+                peer.unexport(u32::try_from(port).ok()?);
+            }
+        }
+        peer.let_go(hold);
+        Some(())
+    })();
+    debug_assert!(retracted.is_some(), "a body that this node has written");
+}
+
 fn parse_table(body: &mut &[u8], peer: &Arc<Peer>) -> Result<Vec<Resolved>, BadBody> {
     let count = varint::take(body).filter(|&count| count <= MAX_REFERENCES).ok_or(BadBody)?;
     let hold = varint::take(body).ok_or(BadBody)?;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use bytes::Bytes;
-use flame_actor::{LinkConfig, SendError, remote};
+use flame_actor::{LinkConfig, RemoteRecipient, SendError, remote};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{Heavy, Log, Note, Notes, builder, pool, soon};
+use crate::support::{Heavy, Log, Note, Notes, builder, pool, soon, until};
 
 /// Handles nothing while it waits to be let go.
 #[derive(Serialize, Deserialize)]
@@ -88,6 +88,16 @@ impl Handler<Open> for Gate {
         self.open = true;
         self.waiting.clear();
     }
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Carry(RemoteRecipient<Note>);
+
+#[remote]
+impl Handler<Carry> for Stuck {
+    type Result = ();
+    fn handle(&mut self, _: Carry, _: &mut Context<Self>) {}
 }
 
 fn heavy(n: u64, len: usize) -> Heavy {
@@ -197,4 +207,27 @@ async fn a_handler_that_blocks_its_own_arbiter_stalls_nobody_else() {
         }
     }
     soon(blocked).await.unwrap();
+}
+
+#[actix::test]
+async fn references_in_messages_that_never_leave_are_given_back() {
+    let pool = pool("carried");
+    let gate = Gate::default().start();
+    let stuck = pool.place_child(Stuck { handled: 0, gate: gate.clone().recipient() }).await.unwrap();
+    stuck.do_send(Wait);
+    while stuck.try_send(heavy(0, 10_000)).is_ok() {}
+    let before = pool.exports();
+    let carry = || Carry(RemoteRecipient::from(Log::default().start().recipient::<Note>()));
+    // An ask that is given up before it has left.
+    let given_up = stuck.send(carry());
+    assert_eq!(pool.exports(), before + 1);
+    drop(given_up);
+    until("what the ask carried is given back", || pool.exports() == before).await;
+    // A tell whose actor ends before it has left.
+    stuck.do_send(carry());
+    assert_eq!(pool.exports(), before + 1);
+    drop(stuck);
+    // What is asked through a plain recipient keeps it until it is answered.
+    gate.send(Open).await.unwrap();
+    until("nothing is exported", || pool.exports() == 0).await;
 }

@@ -19,7 +19,7 @@ pub use credit::Window;
 pub(crate) use credit::cost;
 pub use outbox::Body;
 pub(crate) use receiver::{Answered, Grant, PortQueue, Receiver};
-pub(crate) use sender::{Asked, Outcome, Refused, Room, Sender};
+pub(crate) use sender::{Asked, Outcome, Refused, Room, Sender, Unsent, UnsentBody};
 
 /// How much may be under way on a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

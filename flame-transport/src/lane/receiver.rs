@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use slab::Slab;
+use rustc_hash::FxHashMap;
 
 use super::{
     Limits, MAX_CUTS, MAX_QUESTIONS, Outcome, Window,
@@ -81,7 +81,10 @@ impl Answered {
 #[derive(Debug)]
 pub(crate) struct Receiver {
     limits: Limits,
-    ports: Slab<Port>,
+    ports: FxHashMap<u32, Port>,
+    /// Numbers are not used again until all others were: credit for a port is sent apart from the messages that end it,
+    /// and must not be taken for that of another.
+    next_port: u32,
     account: Account,
     cuts: HashMap<u32, BytesMut>,
 }
@@ -107,7 +110,8 @@ impl Receiver {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            ports: Slab::new(),
+            ports: FxHashMap::default(),
+            next_port: 0,
             account: Account::new(limits.link, limits.max_message),
             cuts: HashMap::new(),
         }
@@ -115,22 +119,25 @@ impl Receiver {
 
     /// A new port with no references yet.
     pub(crate) fn open(&mut self) -> (u32, Arc<PortQueue>) {
-        let entry = self.ports.vacant_entry();
-        // 4 billion ports of one link do not fit into memory.
-        let port = entry.key() as u32;
+        // 4 billion ports of one link do not fit into memory, so one is free.
+        while self.ports.contains_key(&self.next_port) {
+            self.next_port = self.next_port.wrapping_add(1);
+        }
+        let port = self.next_port;
+        self.next_port = self.next_port.wrapping_add(1);
         let state = PortState {
             queue: InboxQueue::default(),
             account: Account::new(self.limits.lane, self.limits.max_message),
             port: Some(port),
         };
         let queue = Arc::new(PortQueue { state: Mutex::new(state), waker: Default::default() });
-        entry.insert(Port { queue: Arc::clone(&queue), references: 0, closed: false });
+        self.ports.insert(port, Port { queue: Arc::clone(&queue), references: 0, closed: false });
         (port, queue)
     }
 
     /// Counts a reference to a port that is being sent to the peer; false if the port is gone.
     pub(crate) fn export(&mut self, port: u32) -> bool {
-        let Some(port) = self.ports.get_mut(port as usize) else { return false };
+        let Some(port) = self.ports.get_mut(&port) else { return false };
         port.references += 1;
         true
     }
@@ -144,12 +151,12 @@ impl Receiver {
         wake: &mut Vec<Arc<PortQueue>>,
     ) -> Result<bool, Malformed> {
         const UNKNOWN: Malformed = Malformed("release: of more than was given");
-        let entry = self.ports.get_mut(port as usize).ok_or(UNKNOWN)?;
+        let entry = self.ports.get_mut(&port).ok_or(UNKNOWN)?;
         entry.references = entry.references.checked_sub(count).ok_or(UNKNOWN)?;
         if entry.references > 0 {
             return Ok(false);
         }
-        let queue = self.ports.remove(port as usize).queue;
+        let Some(Port { queue, .. }) = self.ports.remove(&port) else { return Err(UNKNOWN) };
         let mut state = queue.lock();
         state.port = None;
         state.queue.end();
@@ -161,10 +168,10 @@ impl Receiver {
     /// The owner of a port takes no more messages. True if the peer has to be told.
     pub(crate) fn close(&mut self, queue: &Arc<PortQueue>) -> Option<u32> {
         let port = queue.lock().port?;
-        let entry = self.ports.get_mut(port as usize)?;
+        let entry = self.ports.get_mut(&port)?;
         entry.closed = true;
         if entry.references == 0 {
-            self.ports.remove(port as usize);
+            self.ports.remove(&port);
             queue.lock().port = None;
         }
         Some(port)
@@ -172,7 +179,7 @@ impl Receiver {
 
     /// How many ports the peer may address.
     pub(crate) fn exported(&self) -> usize {
-        self.ports.iter().filter(|(_, port)| !port.closed).count()
+        self.ports.values().filter(|port| !port.closed).count()
     }
 
     /// Messages of a port have been handled, or given up.
@@ -225,7 +232,7 @@ impl Receiver {
         self.cuts.clear();
         self.ports
             .drain()
-            .map(|port| {
+            .map(|(_, port)| {
                 let mut state = port.queue.lock();
                 state.port = None;
                 state.queue.end();
@@ -383,7 +390,7 @@ impl Receiver {
     fn arrive(&mut self, port: u32, amount: Window) -> Result<Option<Arc<PortQueue>>, Malformed> {
         self.account.arrived(amount)?;
         // A port stays until the peer has given back all its references, so one that is not there was never named.
-        let entry = self.ports.get(port as usize).ok_or(Malformed("message: to no port"))?;
+        let entry = self.ports.get(&port).ok_or(Malformed("message: to no port"))?;
         entry.queue.lock().account.arrived(amount)?;
         Ok((!entry.closed).then(|| Arc::clone(&entry.queue)))
     }
@@ -397,7 +404,7 @@ impl Receiver {
             }
             answered.dead.push((port, Bytes::copy_from_slice(body)));
         }
-        let Some(queue) = self.ports.get(port as usize).map(|entry| Arc::clone(&entry.queue)) else { return };
+        let Some(queue) = self.ports.get(&port).map(|entry| Arc::clone(&entry.queue)) else { return };
         answered.grants.push(self.handled(&queue, amount));
     }
 }

@@ -50,6 +50,16 @@ pub(crate) enum Outcome {
     Fail(Failure, Bytes),
 }
 
+impl Outcome {
+    /// The answer, if there is one.
+    pub(crate) fn reply(self) -> Option<Bytes> {
+        match self {
+            Self::Reply(body) => Some(body),
+            Self::Fail(..) => None,
+        }
+    }
+}
+
 /// The sending end of a link. `W` is who waits for an answer.
 #[derive(Debug)]
 pub(crate) struct Sender<W> {
@@ -74,6 +84,30 @@ pub(crate) struct Asked {
     serial: u64,
 }
 
+/// What was not sent and never will be.
+#[derive(Debug)]
+pub(crate) struct Unsent<W> {
+    /// Who waits for the answers of the asks among it.
+    pub(crate) waiters: Vec<W>,
+    /// The messages.
+    pub(crate) bodies: Vec<UnsentBody>,
+}
+
+/// A message that never will be sent.
+#[derive(Debug)]
+pub(crate) struct UnsentBody {
+    pub(crate) port: u32,
+    pub(crate) body: Bytes,
+    /// Nobody else hears of it.
+    pub(crate) is_tell: bool,
+}
+
+impl<W> Default for Unsent<W> {
+    fn default() -> Self {
+        Self { waiters: Vec::new(), bodies: Vec::new() }
+    }
+}
+
 #[derive(Debug)]
 struct Lane {
     port: u32,
@@ -93,6 +127,17 @@ struct Waiting {
     kind: Kind,
     body: Bytes,
     in_backlog: bool,
+}
+
+impl Waiting {
+    fn unsent(self, port: u32) -> Option<UnsentBody> {
+        let is_tell = match self.kind {
+            Kind::Tell { .. } => true,
+            Kind::Ask { .. } => false,
+            _ => return None,
+        };
+        Some(UnsentBody { port, body: self.body, is_tell })
+    }
 }
 
 #[derive(Debug)]
@@ -244,39 +289,47 @@ impl<W> Sender<W> {
         std::mem::take(&mut self.woken)
     }
 
-    /// Nobody waits for the answer any more. A message that still waits for credit is never sent.
-    pub(crate) fn cancel(&mut self, asked: Asked) -> Option<W> {
+    /// Nobody waits for the answer any more. A message that still waits for credit is never sent, and comes back.
+    pub(crate) fn cancel(&mut self, asked: Asked) -> Unsent<W> {
         let slot = asked.number as usize;
-        let entry = self.questions.get_mut(slot).filter(|entry| entry.serial == asked.serial)?;
-        let waiter = entry.waiter.take()?;
-        if self.withdraw(asked) {
-            self.questions.try_remove(slot);
-        } else {
+        let entry = self.questions.get_mut(slot).filter(|entry| entry.serial == asked.serial);
+        let waiter = entry.and_then(|entry| entry.waiter.take());
+        if waiter.is_none() {
+            return Unsent::default();
+        }
+        let bodies: Vec<_> = self.withdraw(asked).into_iter().collect();
+        if bodies.is_empty() {
             self.outbox.push(Kind::Cancel { question: asked.number }, Body::Copy(&[]));
+        } else {
+            self.questions.try_remove(slot);
         }
-        Some(waiter)
+        Unsent { waiters: waiter.into_iter().collect(), bodies }
     }
 
-    /// The answer is not wanted any more, and its waiter hears how it ends. One whose message is never sent comes back.
-    pub(crate) fn interrupt(&mut self, asked: Asked) -> Option<W> {
+    /// The answer is not wanted any more, and its waiter hears how it ends. One whose message is never sent comes back
+    /// with it.
+    pub(crate) fn interrupt(&mut self, asked: Asked) -> Unsent<W> {
         let slot = asked.number as usize;
-        let entry = self.questions.get(slot)?;
-        if entry.serial != asked.serial || entry.waiter.is_none() {
-            return None;
+        let entry = self.questions.get(slot).filter(|entry| entry.serial == asked.serial);
+        if entry.is_none_or(|entry| entry.waiter.is_none()) {
+            return Unsent::default();
         }
-        if self.withdraw(asked) {
-            return self.questions.try_remove(slot)?.waiter;
+        let bodies: Vec<_> = self.withdraw(asked).into_iter().collect();
+        if bodies.is_empty() {
+            self.outbox.push(Kind::Cancel { question: asked.number }, Body::Copy(&[]));
+            return Unsent::default();
         }
-        self.outbox.push(Kind::Cancel { question: asked.number }, Body::Copy(&[]));
-        None
+        let question = self.questions.try_remove(slot);
+        Unsent { waiters: question.and_then(|question| question.waiter).into_iter().collect(), bodies }
     }
 
-    /// Takes back a message that waits for credit; false if it has left.
-    fn withdraw(&mut self, asked: Asked) -> bool {
-        let Some(question) = self.questions.get(asked.number as usize) else { return false };
-        let Some(lane) = self.lanes.get_mut(question.lane) else { return false };
+    /// Takes back a message that waits for credit; `None` if it has left.
+    fn withdraw(&mut self, asked: Asked) -> Option<UnsentBody> {
+        let question = self.questions.get(asked.number as usize)?;
+        let lane = self.lanes.get_mut(question.lane)?;
         let is_it = |w: &Waiting| matches!(w.kind, Kind::Ask { question, .. } if question == asked.number);
-        lane.waiting.iter().position(is_it).and_then(|at| lane.waiting.remove(at)).is_some()
+        let at = lane.waiting.iter().position(is_it)?;
+        lane.waiting.remove(at)?.unsent(lane.port)
     }
 
     /// An answer has come: who waits for it, if anyone still does, and what is known of a closed port.
@@ -322,38 +375,47 @@ impl<W> Sender<W> {
         Ok(())
     }
 
-    /// A port takes no more messages: what waits for credit on its lane will never be sent. Returns the waiters of the
-    /// asks among them and how many tells are lost.
-    pub(crate) fn closed(&mut self, port: u32, reason: Bytes) -> (Vec<W>, usize) {
-        let Some(&key) = self.by_port.get(&port) else { return (Vec::new(), 0) };
-        let Some(lane) = self.lanes.get_mut(key) else { return (Vec::new(), 0) };
+    /// A port takes no more messages: what waits for credit on its lane will never be sent.
+    pub(crate) fn closed(&mut self, port: u32, reason: Bytes) -> Unsent<W> {
+        let mut unsent = Unsent::default();
+        let Some(&key) = self.by_port.get(&port) else { return unsent };
+        let Some(lane) = self.lanes.get_mut(key) else { return unsent };
         lane.closed = Some(reason);
         lane.backlog = 0;
         self.woken.extend(lane.watchers.drain(..).map(|(_, waker)| waker));
-        let (mut waiters, mut tells) = (Vec::new(), 0);
         for waiting in std::mem::take(&mut lane.waiting) {
             match waiting.kind {
                 Kind::Ask { question, .. } => {
-                    waiters.extend(self.questions.try_remove(question as usize).and_then(|q| q.waiter));
+                    let question = self.questions.try_remove(question as usize);
+                    unsent.waiters.extend(question.and_then(|question| question.waiter));
                 }
                 Kind::Release { .. } => self.outbox.push(waiting.kind, Body::Copy(&[])),
-                _ => tells += 1,
+                _ => {}
             }
+            unsent.bodies.extend(waiting.unsent(port));
         }
         self.forget_if_done(key);
-        (waiters, tells)
+        unsent
     }
 
-    /// Everyone who still waits for an answer: the link is lost.
-    pub(crate) fn abandon(&mut self) -> Vec<W> {
+    /// The link is lost: everyone who still waits for an answer, and what waits for credit.
+    pub(crate) fn abandon(&mut self) -> Unsent<W> {
         self.ended = true;
         let waiters = self.questions.drain().filter_map(|question| question.waiter).collect();
+        let mut bodies = Vec::new();
         for lane in self.lanes.drain() {
             self.woken.extend(lane.watchers.into_iter().map(|(_, waker)| waker));
+            bodies.extend(lane.waiting.into_iter().filter_map(|waiting| waiting.unsent(lane.port)));
         }
+        let unsent = Unsent { waiters, bodies };
         self.by_port.clear();
         self.outbox = Outbox::default();
-        waiters
+        unsent
+    }
+
+    /// Whether messages wait for credit.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.lanes.iter().any(|(_, lane)| !lane.waiting.is_empty())
     }
 
     /// Whether more waits to be written than a peer that reads lets pile up. Messages are bounded by credit; answers by

@@ -75,7 +75,8 @@ pub(super) async fn run(shared: Arc<Shared>, joined: Joined) {
 async fn write_data(shared: Arc<Shared>, mut stream: quinn::SendStream) -> LinkLost {
     let mut chunks = Vec::new();
     let closing = shared.closing(true);
-    tokio::pin!(closing);
+    let patience = tokio::time::sleep(Duration::ZERO);
+    tokio::pin!(closing, patience);
     let mut last_words = None;
     loop {
         let more = poll_fn(|cx| {
@@ -83,11 +84,14 @@ async fn write_data(shared: Arc<Shared>, mut stream: quinn::SendStream) -> LinkL
                 && let Poll::Ready(reason) = closing.as_mut().poll(cx)
             {
                 last_words = Some(reason);
+                patience.as_mut().reset(tokio::time::Instant::now() + FLUSH);
             }
             match shared.poll_data(cx.waker(), &mut chunks) {
                 true => Poll::Ready(true),
-                false if last_words.is_some() => Poll::Ready(false),
-                false => Poll::Pending,
+                false if last_words.is_none() => Poll::Pending,
+                // What waits for credit was sent too, as far as its sender knows.
+                false if shared.has_waiting() => patience.as_mut().poll(cx).map(|()| false),
+                false => Poll::Ready(false),
             }
         })
         .await;

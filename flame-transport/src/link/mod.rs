@@ -39,7 +39,8 @@ pub const MAIN_PORT: u32 = 0;
 
 /// What the layer above hears of a link.
 ///
-/// All of it is called on the network thread, which must not be held up: implementations queue and return.
+/// Where nothing else is said it is called on the network thread, which must not be held up: implementations queue and
+/// return.
 pub trait Service: Send + Sync + 'static {
     /// The peer sent a notice with [`Link::signal`].
     fn signal(&self, body: &[u8]);
@@ -49,6 +50,11 @@ pub trait Service: Send + Sync + 'static {
 
     /// An answer came that nobody waits for any more.
     fn unclaimed(&self, body: Bytes);
+
+    /// A message of this node to a port of the peer waited for credit and will never be sent: its port or the link has
+    /// ended, or its asker has gone. Of an ask its asker hears too; of a tell (`is_tell`) nobody else does. Also called
+    /// on the thread of an asker that goes.
+    fn unsent(&self, port: u32, body: Bytes, is_tell: bool);
 
     /// The link is lost. Called once, after everything else.
     fn lost(&self, reason: &LinkLost);

@@ -13,8 +13,7 @@ use super::{
     LinkLost, MAIN_PORT,
     shared::{Shared, Waiter},
 };
-use crate::lane::Body;
-use crate::lane::{Asked, Refused, Room};
+use crate::lane::{Asked, Body, Refused, Room, Unsent};
 
 /// The sending end of a lane: what is sent here arrives at one port of the peer, in this order.
 ///
@@ -273,7 +272,11 @@ impl Drop for Answer {
         match receiver.try_recv() {
             Ok(Ok(body)) => self.handle.shared.service.unclaimed(body),
             Ok(Err(_)) => {}
-            Err(_) => drop(self.handle.shared.sender(|sender| sender.cancel(self.asked))),
+            Err(_) => {
+                let shared = &self.handle.shared;
+                let unsent = shared.sender(|sender| sender.cancel(self.asked));
+                shared.report(unsent.bodies);
+            }
         }
     }
 }
@@ -287,10 +290,10 @@ pub struct Interrupt {
 impl Interrupt {
     /// Sends the word. A message that was not sent yet never will be, and its callback hears [`AskError::Dropped`].
     pub fn interrupt(&self) {
-        let unsent = self.handle.shared.sender(|sender| sender.interrupt(self.asked));
-        if let Some(waiter) = unsent {
-            waiter.wake(Err(AskError::Dropped));
-        }
+        let shared = &self.handle.shared;
+        let Unsent { waiters, bodies } = shared.sender(|sender| sender.interrupt(self.asked));
+        waiters.into_iter().for_each(|waiter| drop(waiter.wake(Err(AskError::Dropped))));
+        shared.report(bodies);
     }
 }
 

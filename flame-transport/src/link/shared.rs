@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 use super::{AskError, LinkLost, Service, bulk::Bulks, lease::Pulse};
 use crate::{
     Joined, NodeId,
-    lane::{Answered, Body, Grant, Limits, Outcome, PortQueue, Receiver, Sender, Window},
+    lane::{Answered, Body, Grant, Limits, Outcome, PortQueue, Receiver, Sender, Unsent, UnsentBody, Window},
     wire::{
         Malformed,
         control::{self, Control},
@@ -146,6 +146,11 @@ impl Shared {
         some
     }
 
+    /// Whether messages wait for credit.
+    pub(super) fn has_waiting(&self) -> bool {
+        lock(&self.sender).state.has_waiting()
+    }
+
     /// The same for the control stream.
     pub(super) fn poll_control(&self, waker: &Waker, bytes: &mut BytesMut) -> bool {
         self.control_waker.register(waker);
@@ -234,7 +239,8 @@ impl Shared {
         }
         let mut done = Vec::with_capacity(answered.outcomes.len());
         let mut unclaimed = Vec::new();
-        let mut lost_tells = 0;
+        let mut unsent = Vec::new();
+        let mut sound = Ok(());
         if !(answered.outcomes.is_empty()
             && answered.closed.is_empty()
             && answered.refused.is_empty()
@@ -242,16 +248,15 @@ impl Shared {
         {
             self.sender(|sender| {
                 for (question, outcome) in answered.outcomes.drain(..) {
-                    let (waiter, closed) = sender.answered(question)?;
-                    match (waiter, outcome) {
-                        (Some(waiter), outcome) => done.push((waiter, outcome_of(outcome, closed))),
-                        (None, Outcome::Reply(body)) => unclaimed.push(body),
-                        (None, Outcome::Fail(..)) => {}
+                    match sender.answered(question) {
+                        Ok((Some(waiter), closed)) => done.push((waiter, outcome_of(outcome, closed))),
+                        Ok((None, _)) => unclaimed.extend(outcome.reply()),
+                        Err(malformed) => sound = Err(malformed),
                     }
                 }
                 for (port, reason) in &answered.closed {
-                    let (waiters, tells) = sender.closed(*port, reason.clone());
-                    lost_tells += tells;
+                    let Unsent { waiters, bodies } = sender.closed(*port, reason.clone());
+                    unsent.extend(bodies);
                     done.extend(
                         waiters.into_iter().map(|w| (w, Err(AskError::Closed { reason: reason.clone() }))),
                     );
@@ -262,13 +267,16 @@ impl Shared {
                 for &port in &answered.released {
                     sender.push(Kind::Closed { port }, Body::Copy(&[]));
                 }
-                Ok(())
-            })?;
+            });
         }
+        // Also when the peer has broken the protocol: what it has answered is answered.
         unclaimed.extend(done.into_iter().filter_map(|(waiter, outcome)| waiter.wake(outcome)));
         unclaimed.into_iter().for_each(|body| self.service.unclaimed(body));
-        if lost_tells > 0 {
-            tracing::debug!(peer = %self.peer, messages = lost_tells, "messages to a closed port were not sent");
+        self.report(unsent);
+        sound?;
+        if !answered.closed.is_empty() {
+            // A link that is being closed may have waited for credit of these alone.
+            self.sender_waker.wake();
         }
         answered.closed.clear();
         answered.released.clear();
@@ -285,10 +293,11 @@ impl Shared {
         if !first {
             return;
         }
-        let waiters = self.sender(Sender::abandon);
+        let Unsent { waiters, bodies } = self.sender(Sender::abandon);
         for waiter in waiters {
             let _ = waiter.wake(Err(AskError::Lost(reason.clone())));
         }
+        self.report(bodies);
         let queues = self.receiver().abandon();
         for queue in queues {
             queue.waker.wake();
@@ -339,6 +348,13 @@ impl Shared {
         drop(cancels);
         if let Some(Cancel::Watched(waker)) = before {
             waker.wake();
+        }
+    }
+
+    /// Hands back what was not sent.
+    pub(super) fn report(&self, unsent: Vec<UnsentBody>) {
+        for UnsentBody { port, body, is_tell } in unsent {
+            self.service.unsent(port, body, is_tell);
         }
     }
 

@@ -31,6 +31,46 @@ async fn a_link_that_is_closed_delivers_what_was_sent_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_link_that_is_closed_delivers_what_waited_for_credit() {
+    let (mut parent, runner, _listener) = linked().await;
+    let lane = runner.link.lane(MAIN_PORT);
+    // More than a lane's window, which nobody takes from yet.
+    for n in 0..170u8 {
+        lane.tell(Body::Own(Bytes::from(vec![n; 10_000]))).unwrap();
+    }
+    runner.link.close("it is done");
+    for n in 0..170u8 {
+        assert_eq!(next(&mut parent.inbox).await.unwrap().0[0], n);
+    }
+    assert_eq!(soon(parent.link.ended()).await, LinkLost::ClosedByPeer { reason: "it is done".into() });
+    assert!(runner.heard.unsent.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn tells_that_never_left_are_handed_back() {
+    for port_ends in [true, false] {
+        let (parent, runner, _listener) = linked().await;
+        let lane = runner.link.lane(MAIN_PORT);
+        let mut left = 0;
+        while lane.try_tell(Body::Own(Bytes::from(vec![0; 10_000]))).is_ok() {
+            left += 1;
+        }
+        for n in 1..=20u8 {
+            lane.tell(Body::Own(Bytes::from(vec![n; 10_000]))).unwrap();
+        }
+        if port_ends {
+            parent.inbox.close(&Bytes::from_static(b"enough"));
+            parent.heard.until(|heard| heard.dead.lock().unwrap().len() == left).await;
+        } else {
+            parent.link.abort("enough");
+        }
+        runner.heard.until(|heard| heard.unsent.lock().unwrap().len() == 20).await;
+        let unsent: Vec<u8> = runner.heard.unsent.lock().unwrap().iter().map(|body| body[0]).collect();
+        assert_eq!(unsent, (1..=20).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
 async fn a_lost_link_is_told_once_and_fails_all_that_waits() {
     let (mut parent, runner, _listener) = linked().await;
     let lane = runner.link.lane(MAIN_PORT);

@@ -77,6 +77,18 @@ async fn a_breach_on_one_link_leaves_others_alone() {
 }
 
 #[tokio::test]
+async fn what_a_peer_answered_before_it_broke_the_protocol_is_answered() {
+    let (parent, runner, _listener) = joined(LinkConfig::default()).await;
+    let parent = node(parent);
+    let ask = parent.link.lane(MAIN_PORT).ask(Body::Copy(b"?")).unwrap();
+    let (_connection, _endpoint, _control, mut data) = runner.into_parts();
+    let (answer, breach) = (frame(&[&[REPLY, 0], b"yes"]), frame(&[&[REPLY, 5], b"x"]));
+    data.0.write_all(&[answer, breach].concat()).await.unwrap();
+    assert_eq!(soon(ask).await.unwrap(), "yes");
+    assert!(matches!(soon(parent.link.ended()).await, LinkLost::Protocol { .. }));
+}
+
+#[tokio::test]
 async fn a_cancel_that_comes_after_its_answer_does_not_touch_the_next_question_of_its_number() {
     const ASK: u8 = 1;
     for together in [true, false] {

@@ -82,6 +82,19 @@ async fn a_message_beyond_the_limit_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
+async fn a_port_never_gets_the_number_of_one_that_has_ended() {
+    let (parent, runner, _listener) = linked().await;
+    let mut numbers = std::collections::HashSet::new();
+    for _ in 0..100 {
+        let mut port = open_port(&parent);
+        assert!(numbers.insert(port.port()), "{} again", port.port());
+        // The only reference to it comes and goes.
+        drop(runner.link.lane(port.port()));
+        assert!(next(&mut port).await.is_none());
+    }
+}
+
+#[tokio::test]
 async fn a_port_that_handles_nothing_fills_its_lane_and_holds_up_no_other() {
     let (mut parent, runner, _listener) = linked().await;
     let mut slow = open_port(&parent);

@@ -22,6 +22,8 @@ pub(crate) struct Heard {
     pub(crate) signals: Mutex<Vec<Vec<u8>>>,
     pub(crate) dead: Mutex<Vec<Vec<u8>>>,
     pub(crate) unclaimed: Mutex<Vec<Vec<u8>>>,
+    /// Tells that were not sent.
+    pub(crate) unsent: Mutex<Vec<Vec<u8>>>,
     pub(crate) lost: Mutex<Vec<LinkLost>>,
     pub(crate) count: watch::Sender<u64>,
 }
@@ -55,6 +57,12 @@ impl Service for Heard {
 
     fn unclaimed(&self, body: Bytes) {
         self.note(&self.unclaimed, body.to_vec());
+    }
+
+    fn unsent(&self, _: u32, body: Bytes, is_tell: bool) {
+        if is_tell {
+            self.note(&self.unsent, body.to_vec());
+        }
     }
 
     fn lost(&self, reason: &LinkLost) {

@@ -20,6 +20,8 @@ impl Service for Deaf {
     fn signal(&self, _: &[u8]) {}
     fn dead_letter(&self, _: u32, _: Bytes) {}
     fn unclaimed(&self, _: Bytes) {}
+    fn unsent(&self, _: u32, _: Bytes, _: bool) {}
+
     fn lost(&self, _: &LinkLost) {}
 }
 

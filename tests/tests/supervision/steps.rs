@@ -80,8 +80,13 @@ impl World {
     }
 
     async fn step(&mut self) -> String {
+        let kind = self.random.below(100);
+        if (50..83).contains(&kind) {
+            // Harm is done to one that serves.
+            self.until_served(kind).await;
+        }
         let serving = self.book.serving;
-        let step = match self.random.below(100) {
+        let step = match kind {
             0..50 => {
                 let sender = self.random.below(3);
                 for _ in 0..=self.random.below(5) {
@@ -124,6 +129,13 @@ impl World {
         tokio::time::sleep(Duration::from_millis(2)).await;
         self.trace.push(step.clone());
         step
+    }
+
+    async fn until_served(&mut self, kind: u64) {
+        while self.book.serving.is_none() {
+            let deed = soon(self.deeds.recv()).await.unwrap();
+            self.book.see(&deed, &format!("before a step of kind {kind}"), &self.trace);
+        }
     }
 
     fn send(&mut self, sender: u64) {
