@@ -231,5 +231,8 @@ impl std::fmt::Debug for Pool {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.core.shut_down();
+        // Its supervisor does not keep it, and could not end the runners of a pool that is no more.
+        let core = Arc::clone(&self.core);
+        self.core.parent.threads.control().spawn(async move { core.stopped().await });
     }
 }
