@@ -24,7 +24,9 @@
 //!    holds back no later message.
 //! 3. **Back.** A `Recipient` (see [`recipient`]), [`RemoteRecipient`] or [`RemoteAddr`] in a message works on the other side.
 //!    What is sent to it lands in the mailbox of the actor that it names.
-//! 4. **End.** Who waits for an actor that stops, panics or loses its runner is told so ([`DownReason`]), and its slot is free.
+//! 4. **End.** Who waits for an actor that stops, panics or loses its runner is told so ([`DownReason`]), who
+//!    [watches](RemoteAddr::watch) it has one [`Down`], its slot is free, and a child with a [restart policy](Placing::restart)
+//!    is started again, at the same address.
 //!
 //! # A first app
 //!
@@ -85,6 +87,8 @@
 //! - What is under way to an actor is bounded on both sides. `send` waits and `try_send` refuses; `do_send` never waits, and
 //!   loses messages, not memory. Nobody but the senders to a slow actor is slowed.
 //! - A panic in a handler ends that actor and no other.
+//! - At most one incarnation of a supervised child serves at a time, and what a runner that was given up still sends is
+//!   accepted by nobody.
 //! - One time limit covers queue, boot and execution of a call. Dropping a call cancels its work at the next await. Work that
 //!   comes to no await cannot be ended, nor can a plain `fn`: its caller has the error on time all the same, and two seconds
 //!   later its runner takes no more work, lets the rest finish, and ends.
