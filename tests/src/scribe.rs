@@ -24,6 +24,8 @@ pub struct Scribe {
 pub struct Deed {
     /// The process that it is in.
     pub pid: u32,
+    /// When it did it, in nanoseconds of the clock that all processes of this machine share.
+    pub at: u64,
     /// What it did.
     pub act: Act,
 }
@@ -51,7 +53,9 @@ impl Scribe {
     }
 
     fn report(&self, act: Act) {
-        self.witness.do_send(Deed { pid: std::process::id(), act });
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let at = (now.tv_sec as u64) * 1_000_000_000 + now.tv_nsec as u64;
+        self.witness.do_send(Deed { pid: std::process::id(), at, act });
     }
 }
 

@@ -37,16 +37,17 @@ pub type PlaceFn = fn(Start);
 /// One actor that is about to be started here.
 #[doc(hidden)]
 pub struct Start {
-    host: Arc<Host>,
-    peer: Arc<Peer>,
-    body: Bytes,
-    owed: Owed,
-    child: u64,
-    stop: StopHandle,
-    busy: Busy,
+    pub(super) host: Arc<Host>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) body: Bytes,
+    pub(super) owed: Owed,
+    pub(super) child: u64,
+    pub(super) stop: StopHandle,
+    pub(super) busy: Busy,
     /// Whether its snapshots are wanted.
-    supervised: bool,
-    own: Option<OwnArbiter>,
+    pub(super) supervised: bool,
+    /// Where it runs, if not beside others.
+    pub(super) own: Option<OwnArbiter>,
 }
 
 /// Tells a child to stop, whatever it waits for.
@@ -71,19 +72,6 @@ struct Terms {
 }
 
 impl Start {
-    pub(super) fn new(
-        host: Arc<Host>,
-        peer: Arc<Peer>,
-        body: Bytes,
-        owed: Owed,
-        child: u64,
-        stop: StopHandle,
-        busy: Busy,
-        supervised: bool,
-    ) -> Self {
-        Self { host, peer, body, owed, child, stop, busy, supervised, own: None }
-    }
-
     pub(super) fn host(&self) -> &Arc<Host> {
         &self.host
     }

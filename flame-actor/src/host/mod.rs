@@ -173,7 +173,7 @@ impl Host {
                 };
                 let stop = StopHandle::new(lifetime);
                 let busy = self.ledger.enter(Work::Child(stop.clone()));
-                let start = Start::new(host, peer, inner, owed, child, stop, busy, supervised);
+                let start = Start { host, peer, body: inner, owed, child, stop, busy, supervised, own: None };
                 if own_arbiter { start_apart(place, start) } else { self.begin(move || place(start)) }
             }
             Order::Call { task, time } => {

@@ -131,6 +131,10 @@ impl Keeper {
     fn begin(&mut self, incarnation: Incarnation, from: Arc<Encoded>) {
         self.leave();
         self.witness = None;
+        if let Some(reason) = self.lifetime_over() {
+            let failed = Event::StartFailed { incarnation, reason, doubt: None, hopeless: true };
+            return self.supervised.feed(failed);
+        }
         let charge = Charge { supervised: Arc::downgrade(&self.supervised), incarnation };
         let (start, place, end) = (Arc::clone(&self.start), Arc::clone(&self.place), self.end);
         let outcome = Box::pin(async move {
@@ -164,15 +168,22 @@ impl Keeper {
                 }
             }
             Err(failure) => {
-                let hopeless = is_hopeless(&failure);
+                let over = self.lifetime_over();
+                let hopeless = over.is_some() || is_hopeless(&failure);
                 let doubt = self.doubt(incarnation, &failure);
-                let reason = reason_of(&failure);
+                let reason = over.unwrap_or_else(|| reason_of(&failure));
                 self.supervised.feed(Event::StartFailed { incarnation, reason, doubt, hopeless });
                 if let Some(done) = self.done.take() {
                     let _ = done.send(Err(failure));
                 }
             }
         }
+    }
+
+    /// What there is to say when the child's lifetime is over.
+    fn lifetime_over(&self) -> Option<DownReason> {
+        let lifetime = self.start.lifetime?;
+        self.end.filter(|end| *end <= Instant::now()).map(|_| DownReason::Deadline { lifetime })
     }
 
     /// Until when an incarnation may serve whose runner was lost while it was started, if it may.

@@ -40,7 +40,7 @@ fn builder(name: &str) -> PoolBuilder {
 /// The process in which the scribe starts next, and how much it has written by then.
 async fn start(deeds: &mut UnboundedReceiver<Deed>) -> (u32, usize) {
     loop {
-        if let Deed { pid, act: Act::Started(written) } = soon(deeds.recv()).await.unwrap() {
+        if let Deed { pid, act: Act::Started(written), .. } = soon(deeds.recv()).await.unwrap() {
             return (pid, written);
         }
     }
@@ -49,7 +49,7 @@ async fn start(deeds: &mut UnboundedReceiver<Deed>) -> (u32, usize) {
 /// Waits until the scribe does this.
 async fn until_it(deeds: &mut UnboundedReceiver<Deed>, what: Act) -> u32 {
     loop {
-        let Deed { pid, act } = soon(deeds.recv()).await.unwrap();
+        let Deed { pid, act, .. } = soon(deeds.recv()).await.unwrap();
         if act == what {
             return pid;
         }

@@ -33,12 +33,10 @@ async fn a_permanent_child_goes_on_at_its_address_on_a_runner_that_the_pool_boot
     let (first, _) = start(&mut deeds).await;
     assert_eq!(child.send(Write { sender: 0, number: 0 }).await.unwrap(), first);
     let (address, before) = (child.addr(), child.runner());
-    let killed = Instant::now();
     signal(first, Signal::KILL);
     // The witness is a reference in the child's spec.
     let (second, _) = start(&mut deeds).await;
     assert_ne!(second, first);
-    assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
     assert_eq!(soon(address.send(Write { sender: 0, number: 1 })).await.unwrap(), second);
     assert_eq!(address, child.addr());
     assert_ne!(child.runner(), before);
@@ -168,19 +166,20 @@ async fn a_paused_runner_is_gone_before_the_next_incarnation_starts() {
 }
 
 async fn a_lifetime_spans_all_incarnations() {
-    let lifetime = Duration::from_millis(1500);
+    let lifetime = Duration::from_secs(3);
     let pool = builder("lifetime").start().unwrap();
     let (scribe, mut deeds) = Scribe::new();
     let placing = pool.place_child(scribe).restart(Restart::Permanent).lifetime(lifetime);
     let child = placing.await.unwrap();
     let (pid, _) = start(&mut deeds).await;
-    let (began, watch) = (Instant::now(), child.watch());
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let watch = child.watch();
+    // Most of it passes in the first incarnation.
+    tokio::time::sleep(lifetime - Duration::from_secs(1)).await;
     signal(pid, Signal::KILL);
-    start(&mut deeds).await;
+    let killed = Instant::now();
     assert_eq!(soon(watch).await.reason, DownReason::Deadline { lifetime });
-    // It began anew with the second incarnation if it takes as long as this.
-    assert!(began.elapsed() < Duration::from_millis(700) + lifetime, "{:?}", began.elapsed());
+    // With the second it began anew if it takes as long as this.
+    assert!(killed.elapsed() < lifetime, "{:?}", killed.elapsed());
 }
 
 async fn a_child_is_started_again_on_the_same_runner_when_only_the_child_has_ended() {

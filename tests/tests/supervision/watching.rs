@@ -76,7 +76,7 @@ async fn the_loss_of_a_runner_is_told_with_the_backends_reason_to_watchers_of_ch
         let DownReason::NodeLost { exit, .. } = &reason else { panic!("{reason:?}") };
         assert!(matches!(exit, Some(ExitReason::Signaled { signal: 9, .. })), "{reason:?}");
     }
-    assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
 }
 
 async fn a_watch_placed_after_the_loss_of_the_runner_is_told_of_it() {
@@ -120,7 +120,7 @@ async fn the_word_of_an_end_is_not_held_up_by_a_full_lane() {
         (pool.place_child(Scribe::new().0).await.unwrap(), pool.place_child(Scribe::new().0).own_arbiter());
     let full = full.await.unwrap();
     let watch = ending.watch();
-    full.do_send(Do::Block(Duration::from_secs(5)));
+    full.do_send(Do::Block(Duration::from_secs(20)));
     let mut taken = 0;
     while full.try_send(Do::Panic("x".repeat(10_000))).is_ok() {
         taken += 1;
@@ -129,7 +129,7 @@ async fn the_word_of_an_end_is_not_held_up_by_a_full_lane() {
     let stopped = Instant::now();
     drop(ending);
     assert_eq!(soon(watch).await.reason, DownReason::Stopped);
-    assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
+    assert!(stopped.elapsed() < Duration::from_secs(10), "{:?}", stopped.elapsed());
 }
 
 async fn a_supervised_child_is_down_when_it_is_given_up_and_not_before() {
