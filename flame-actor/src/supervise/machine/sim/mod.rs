@@ -95,6 +95,8 @@ pub(super) enum Step {
     Kill(usize),
     Pause(usize),
     Resume(usize),
+    /// The parent loses its link to a node, which does not know.
+    Break(usize),
     /// For so long nothing gets from the node to the parent, or the other way.
     Cut {
         nth: usize,
@@ -201,7 +203,8 @@ fn step(random: &mut Random, ends: bool) -> Step {
         69..74 => Step::Resume(nth),
         74..80 => Step::Cut { nth, up: random.below(2) == 0, ms: random.below(7000) },
         80..82 => Step::Delay { ms: random.below(300) },
-        82..85 => Step::Panic,
+        82..84 => Step::Panic,
+        84 => Step::Break(nth),
         85 => Step::StopsItself,
         86..92 => Step::Publish,
         92..94 => Step::Drain,

@@ -187,6 +187,11 @@ impl World {
                     self.resume(node)?;
                 }
             }
+            Step::Break(nth) => {
+                if let Some(node) = self.nth(nth, |node| node.alive && !node.lost) {
+                    self.lose(node)?;
+                }
+            }
             Step::Cut { nth, up, ms } => {
                 let until = self.now + Duration::from_millis(ms);
                 if let Some(node) = self.nth(nth, |node| node.alive) {
