@@ -23,7 +23,8 @@
 //! 2. **Send.** [`RemoteAddr`] has actix's `send`, `do_send` and `try_send`. The order is that of sending; a slow answer
 //!    holds back no later message.
 //! 3. **Back.** A `Recipient` (see [`recipient`]), [`RemoteRecipient`] or [`RemoteAddr`] in a message works on the other side.
-//!    What is sent to it lands in the mailbox of the actor that it names.
+//!    What is sent to it lands in the mailbox of the actor that it names. It may be sent on, also from one runner to another, and
+//!    [`register`] and [`lookup`] give actors names.
 //! 4. **End.** Who waits for an actor that stops, panics or loses its runner is told so ([`DownReason`]), who
 //!    [watches](RemoteAddr::watch) it has one [`Down`], its slot is free, and a child with a [restart policy](Placing::restart)
 //!    is started again, at the same address.

@@ -33,6 +33,10 @@ use crate::{
 /// `Addr` it keeps the actor reachable: when the last address of a placed actor is dropped, on every node, the actor
 /// stops as an actix actor without addresses does. Clones are cheap.
 ///
+/// It may be sent on to any node of the app. Two runners have no link to each other, so what one sends to an actor of the
+/// other goes through their parent: twice the way, and all that is said below holds. On the actor's own node the address is
+/// the actor's `Addr` again.
+///
 /// # Order and delivery
 ///
 /// Messages of one sender to one actor are handled in the order in which they were sent, each at most once. What

@@ -69,8 +69,8 @@ pub enum SendError {
     /// The sender's message cannot be encoded.
     #[error("the message cannot be encoded: {0}")]
     Encode(Arc<EncodeError>),
-    /// A reference in the message leads to a node that the receiver has no link to.
-    #[error("the message holds a reference to an actor that the receiver cannot reach")]
+    /// A reference in the message cannot be passed on, because a link that it needs has just gone.
+    #[error("the message holds a reference to an actor that the receiver cannot reach any more")]
     Unreachable,
     /// What came cannot be decoded: the receiver's word on the message, or this node's on the answer.
     #[error("{what} cannot be decoded: {message}")]

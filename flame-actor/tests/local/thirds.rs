@@ -176,6 +176,16 @@ async fn a_relay_ends_with_the_last_reference_beyond_it() {
     until("the actor has stopped", || a.inspect().held == 0).await;
 }
 
+#[actix::test]
+async fn a_relay_ends_with_its_actor_though_nothing_is_sent() {
+    let (_a, log, b) = two_runners("quiet").await;
+    let book = soon(b.place_child(Book::default())).await.unwrap();
+    soon(book.send(Enter(log.addr()))).await.unwrap();
+    assert_eq!(b.exports(), 1);
+    drop(log);
+    until("the relay has ended", || b.exports() == 0).await;
+}
+
 #[task]
 async fn send_until_gone(log: RemoteAddr<Log>, said: RemoteRecipient<Note>) -> String {
     loop {

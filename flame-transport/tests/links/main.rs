@@ -11,3 +11,4 @@ mod endings;
 mod hostile;
 mod lanes;
 mod support;
+mod watches;

@@ -1,0 +1,151 @@
+//! Actors and tasks that deal in addresses.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use flame_actor::{RemoteAddr, RemoteRecipient, SendError, remote, task};
+use flame_tests::Begun;
+use serde::{Deserialize, Serialize};
+
+/// Remembers what it was told, in order.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Journal(Vec<u64>);
+
+impl Actor for Journal {
+    type Context = Context<Self>;
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+pub(crate) struct Note(pub(crate) u64);
+
+/// All notes, and the process that they are in.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "(Vec<u64>, u32)")]
+pub(crate) struct Notes;
+
+#[remote]
+impl Handler<Note> for Journal {
+    type Result = ();
+    fn handle(&mut self, Note(n): Note, _: &mut Context<Self>) {
+        self.0.push(n);
+    }
+}
+
+#[remote]
+impl Handler<Notes> for Journal {
+    type Result = MessageResult<Notes>;
+    fn handle(&mut self, _: Notes, _: &mut Context<Self>) -> Self::Result {
+        MessageResult((self.0.clone(), std::process::id()))
+    }
+}
+
+/// Keeps addresses of journals, and starts journals beside it.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Shelf {
+    #[serde(skip)]
+    journals: Vec<RemoteAddr<Journal>>,
+}
+
+impl Actor for Shelf {
+    type Context = Context<Self>;
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "u32")]
+pub(crate) struct Keep(pub(crate) RemoteAddr<Journal>);
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "RemoteAddr<Journal>")]
+pub(crate) struct StartOne;
+
+#[remote]
+impl Handler<Keep> for Shelf {
+    type Result = u32;
+    fn handle(&mut self, Keep(journal): Keep, _: &mut Context<Self>) -> u32 {
+        self.journals.push(journal);
+        std::process::id()
+    }
+}
+
+#[remote]
+impl Handler<StartOne> for Shelf {
+    type Result = MessageResult<StartOne>;
+    fn handle(&mut self, _: StartOne, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(Journal::default().start().into())
+    }
+}
+
+/// Takes its time for what it gets.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Sponge(u64);
+
+impl Actor for Sponge {
+    type Context = Context<Self>;
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+pub(crate) struct Drop(#[serde(with = "serde_bytes")] pub(crate) Vec<u8>);
+
+/// How many drops there were.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "u64")]
+pub(crate) struct Wring;
+
+#[remote]
+impl Handler<Drop> for Sponge {
+    type Result = ();
+    fn handle(&mut self, _: Drop, _: &mut Context<Self>) {
+        std::thread::sleep(Duration::from_micros(500));
+        self.0 += 1;
+    }
+}
+
+#[remote]
+impl Handler<Wring> for Sponge {
+    type Result = u64;
+    fn handle(&mut self, _: Wring, _: &mut Context<Self>) -> u64 {
+        self.0
+    }
+}
+
+/// Writes so many notes; all that are there then, where they are, and where this is.
+#[task]
+pub(crate) async fn write(journal: RemoteAddr<Journal>, count: u64) -> (Vec<u64>, u32, u32) {
+    (0..count).for_each(|n| journal.do_send(Note(n)));
+    let (notes, there) = journal.send(Notes).await.unwrap();
+    (notes, there, std::process::id())
+}
+
+/// Writes until that fails, and says when it has begun; how it failed, and how it did at last.
+#[task]
+pub(crate) async fn write_until_lost(
+    journal: RemoteAddr<Journal>,
+    begun: RemoteRecipient<Begun>,
+) -> (String, String) {
+    let mut first = None;
+    loop {
+        match journal.send(Note(0)).await {
+            Ok(()) => begun.do_send(Begun(std::process::id())),
+            // The port is closed: this is what everybody hears from now on.
+            Err(SendError::Gone(reason)) => {
+                let reason = format!("{reason:?}");
+                return (first.unwrap_or_else(|| reason.clone()), reason);
+            }
+            Err(error) => drop(first.get_or_insert(format!("{error:?}"))),
+        }
+    }
+}
+
+/// Sends so many drops of this size, as fast as they are taken; how many there were.
+#[task]
+pub(crate) async fn pour(sponge: RemoteAddr<Sponge>, count: u64, size: usize) -> u64 {
+    for _ in 0..count {
+        while let Err(error) = sponge.try_send(Drop(vec![7; size])) {
+            assert!(matches!(error, SendError::Full), "{error}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    sponge.send(Wring).await.unwrap()
+}

@@ -1,0 +1,51 @@
+//! Names, over processes.
+
+use flame_actor::{NameError, RemoteAddr, lookup, register, task};
+use flame_tests::{
+    support::{signal, soon},
+    tests,
+};
+use rustix::process::Signal;
+
+use crate::{
+    actors::{Journal, Note, Notes},
+    pool,
+};
+
+tests![an_actor_is_found_by_name_from_every_process, a_name_goes_with_its_node_and_can_be_given_again,];
+
+/// Finds a journal, writes a note there, and gives it a second name.
+#[task]
+async fn note_by_name(name: String, n: u64, alias: String) -> u32 {
+    let journal = lookup::<Journal>(&name).await.unwrap();
+    journal.send(Note(n)).await.unwrap();
+    register(&alias, &journal).await.unwrap();
+    std::process::id()
+}
+
+async fn an_actor_is_found_by_name_from_every_process() {
+    let (a, b) = (pool("found-a"), pool("found-b"));
+    let journal = a.place_child(Journal::default()).await.unwrap();
+    register("journal", &journal).await.unwrap();
+    let near = soon(a.call(note_by_name::task("journal".into(), 1, "near".into()))).await.unwrap();
+    let far = soon(b.call(note_by_name::task("journal".into(), 2, "far".into()))).await.unwrap();
+    assert_ne!(near, far);
+    assert_eq!(journal.send(Notes).await.unwrap(), (vec![1, 2], near));
+    for name in ["near", "far"] {
+        assert_eq!(lookup::<Journal>(name).await.unwrap(), journal.addr(), "{name}");
+    }
+}
+
+async fn a_name_goes_with_its_node_and_can_be_given_again() {
+    let a = pool("gone-a");
+    let journal = a.place_child(Journal::default()).await.unwrap();
+    register("mortal", &journal).await.unwrap();
+    let (_, pid) = journal.send(Notes).await.unwrap();
+    let journal: RemoteAddr<Journal> = journal.detach();
+    signal(pid, Signal::KILL);
+    soon(async { while journal.send(Notes).await.is_ok() {} }).await;
+    assert!(matches!(lookup::<Journal>("mortal").await, Err(NameError::Unknown { .. })));
+    let next = a.place_child(Journal::default()).await.unwrap();
+    register("mortal", &next).await.unwrap();
+    assert_eq!(lookup::<Journal>("mortal").await.unwrap(), next.addr());
+}
