@@ -79,6 +79,8 @@ impl World {
                 for _ in 0..=self.random.below(5) {
                     self.send(sender);
                 }
+                // Some have been handled when the next step comes, and some have not.
+                tokio::time::sleep(Duration::from_millis(self.random.below(40))).await;
                 "send"
             }
             45..57 => {
@@ -212,7 +214,7 @@ fn judge(mut deeds: Vec<Deed>, sent: u64, at: &str) {
         }
     }
     println!("{sent} messages, {} of them handled, by {starts} incarnations", handled.len());
-    assert!(starts > 10 && handled.len() as u64 > sent / 5, "{at}: {starts} incarnations did too little");
+    assert!(starts > 10 && handled.len() > 50, "{at}: too little has happened to judge by");
 }
 
 fn number_from_env(name: &str) -> Option<u64> {
