@@ -82,8 +82,8 @@
 //! # Promises
 //!
 //! - Messages of one sender to one actor are handled in order, each at most once. A `send` that fails is a typed error
-//!   ([`SendError`], [`CallError`], [`PlaceError`]) that says who is to blame; a `do_send` that fails is an event of the log
-//!   target `flame::dead_letter`.
+//!   ([`SendError`], [`CallError`], [`PlaceError`]) that says who is to blame; a `do_send` that fails is one of the
+//!   [`dead_letters`].
 //! - A value arrives equal to what was sent, or the sender gets an encode error.
 //! - What is under way to an actor is bounded on both sides. `send` waits and `try_send` refuses; `do_send` never waits, and
 //!   loses messages, not memory. Nobody but the senders to a slow actor is slowed.
@@ -126,12 +126,14 @@ extern crate self as flame_actor;
 mod arguments;
 mod attributes;
 pub mod backend;
+mod dead_letters;
 mod delivery;
 mod failure;
 pub mod guide;
 mod host;
 mod names;
 mod node;
+mod outlet;
 pub mod pool;
 mod registry;
 mod remote;
@@ -141,14 +143,16 @@ mod task;
 mod watch;
 
 pub use attributes::{remote, task, task_fn};
+pub use dead_letters::{DeadLetter, DeadLetters, dead_letters};
 pub use failure::Failure;
 pub use flame_transport::{LinkConfig, NodeId};
 pub use host::publish_snapshot;
 pub use names::{NameError, lookup, register, unregister};
 pub use node::{Parent, ParentError};
+pub use outlet::Subscription;
 pub use pool::{
-    CallError, Calling, Child, PlaceError, PlaceFailure, Placing, Pool, PoolBuilder, PoolError, RunnerLoss,
-    WorkPhase,
+    CallError, Calling, Child, PlaceError, PlaceFailure, Placing, Pool, PoolBuilder, PoolError, PoolEvents,
+    RunnerLoss, SharedCap, WorkPhase,
 };
 pub use registry::{RegistryError, RemoteMessage};
 pub use remote::{

@@ -17,7 +17,10 @@ use flame_transport::{Answers, Body, Owed, Question};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
-use crate::remote::{Encoded, Peer, Refusal, Resolved, put_head, scope};
+use crate::{
+    dead_letters,
+    remote::{Encoded, Peer, Refusal, Resolved, SendError, put_head, scope},
+};
 
 /// What can be done with one message type of the actor `A`. The registry keeps a table of them for each actor.
 #[doc(hidden)]
@@ -131,9 +134,11 @@ pub(crate) fn give_up(owed: Owed) {
 
 pub(crate) fn undecodable(question: Option<Question>, answers: &mut Answers, peer: &Peer, error: &str) {
     tracing::warn!(peer = %peer.node(), error, "a message cannot be decoded");
-    if let Some(question) = question {
-        answers.refuse(question, Body::Own(Refusal::Undecodable(error.to_owned()).encode()));
-    }
+    let Some(question) = question else {
+        let error = SendError::Decode { what: "the message", message: error.to_owned() };
+        return dead_letters::publish(None, Some(peer.node()), &error);
+    };
+    answers.refuse(question, Body::Own(Refusal::Undecodable(error.to_owned()).encode()));
 }
 
 thread_local! {

@@ -84,7 +84,7 @@ impl<O: DeserializeOwned + Send + 'static> Calling<O> {
             stage: Stage::Prepared(Prepared {
                 core: Arc::clone(core),
                 name: T::NAME,
-                task: encode(core, task),
+                task: encode(task, core.link.max_message()),
                 wish: Wish::default(),
                 retries: 0,
                 detached: false,
@@ -129,7 +129,7 @@ impl<O: DeserializeOwned + Send + 'static> Calling<O> {
     }
 
     /// Once begun, the call goes on if this is dropped, never longer than the pool and its parent. If it fails and nobody waits for
-    /// it any more, that is a dead letter (log target `flame::dead_letter`).
+    /// it any more, that is a [dead letter](crate::dead_letters()).
     pub fn detached(self) -> Self {
         self.with(|call| call.detached = true)
     }
@@ -188,10 +188,11 @@ impl Prepared {
     }
 }
 
-fn encode<T: Task>(core: &Core, task: &T) -> Result<(u32, Encoded), CallError> {
+/// The number of a task, and its arguments.
+pub(super) fn encode<T: Task>(task: &T, max_message: usize) -> Result<(u32, Encoded), CallError> {
     let registry = Registry::get().map_err(SendError::from)?;
     let number = registry.task::<T>().ok_or(CallError::NotRegistered)?;
-    let body = encode_whole(task, core.link.max_message()).map_err(SendError::from)?;
+    let body = encode_whole(task, max_message).map_err(SendError::from)?;
     Ok((number, body))
 }
 

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -18,9 +18,12 @@ use flame_transport::{AskError, LinkConfig, NodeId};
 use tokio::sync::{oneshot, watch};
 
 use super::{
+    cap::{Membership, SharedCap, Shares},
     classes::{Class, Classes},
     errands::{Errand, Errands},
     error::{CallError, RunnerLoss},
+    hooks::Hooks,
+    idle_check::IdleCheck,
     machine::{Action, Event, Failure, Inspection, Machine, PoolEvent, Request, RequestId, RunnerSeq},
     orders,
     runners::{Boarding, Runners},
@@ -29,8 +32,10 @@ use super::{
 };
 use crate::{
     backend::{Backend, Resources},
+    dead_letters,
     host::protocol::Order,
     node::{ParentError, ParentNode, Reception},
+    outlet::Outlet,
     remote::{Encoded, Peer, SendError},
     supervise::machine::Event as Supervision,
 };
@@ -46,10 +51,22 @@ pub(super) struct Core {
     pub(super) parent: Arc<ParentNode>,
     state: Mutex<State>,
     supervisor: OnceLock<Recipient<Errands>>,
+    pub(super) cap: OnceLock<Membership>,
+    pub(super) idle_check: Option<IdleCheck>,
+    pub(super) hooks: Hooks,
+    pub(super) events: Outlet<PoolEvent>,
     next_request: AtomicU64,
     next_child: AtomicU64,
     closing: AtomicBool,
     stopped: watch::Sender<bool>,
+}
+
+/// What a pool has beside its settings.
+pub(super) struct Extras {
+    pub(super) resources: Resources,
+    pub(super) idle_check: Option<IdleCheck>,
+    pub(super) cap: Option<SharedCap>,
+    pub(super) hooks: Hooks,
 }
 
 struct State {
@@ -85,7 +102,7 @@ impl Core {
         backend: Arc<dyn Backend>,
         parent: Arc<ParentNode>,
         link: LinkConfig,
-        resources: Resources,
+        extras: Extras,
     ) -> Result<Arc<Self>, ParentError> {
         let reception = parent.reception(backend.listen(), &link)?;
         let seed = parent.id.incarnation();
@@ -97,17 +114,25 @@ impl Core {
                 told: None,
             }),
             settings,
-            classes: Classes::new(resources),
+            classes: Classes::new(extras.resources),
             backend,
             reception,
             link,
             parent,
             supervisor: OnceLock::new(),
+            cap: OnceLock::new(),
+            idle_check: extras.idle_check,
+            hooks: extras.hooks,
+            events: Outlet::new(),
             next_request: AtomicU64::new(1),
             next_child: AtomicU64::new(1),
             closing: AtomicBool::new(false),
             stopped: watch::Sender::new(false),
         });
+        if let Some(cap) = extras.cap {
+            let pool: Weak<Self> = Arc::downgrade(&core);
+            let _ = core.cap.set(cap.join(pool));
+        }
         Ok(core)
     }
 
@@ -150,6 +175,11 @@ impl Core {
         }
     }
 
+    /// Tells once the pool has stopped.
+    pub(super) fn watch_stopped(&self) -> watch::Receiver<bool> {
+        self.stopped.subscribe()
+    }
+
     pub(super) fn next_child(&self) -> u64 {
         self.next_child.fetch_add(1, Ordering::Relaxed)
     }
@@ -186,19 +216,32 @@ impl Core {
         match event {
             Event::Tick => state.told = None,
             Event::Draining(runner) => state.retire(runner, &mut errands),
+            // So that it is there until it has drained, though nobody holds it any more.
+            Event::Shutdown => errands.push(Errand::Drain(Arc::clone(self))),
             _ => {}
         }
+        let contended = matches!(event, Event::Release { .. })
+            && self.cap.get().is_some_and(|membership| membership.is_contended());
         if let Some(runner) = vacated
             && state.runners.vacate(runner)
         {
             errands.push(Errand::Retire(runner));
         }
+        for (runner, error, due) in state.runners.overdue_boots(now, self.settings.boot_timeout()) {
+            // Just before the machine would give it up by itself, knowing less.
+            let event = Event::BootFailed { runner, error, gone: false };
+            state.machine.on(event, due - Duration::from_nanos(1), &mut actions);
+        }
         state.machine.on(event, now, &mut actions);
+        if contended {
+            state.machine.on(Event::Reclaim, now, &mut actions);
+        }
+        let until = now.checked_add(self.settings.boot_timeout());
         // A slot that cannot be handed over goes back to the machine, which may have more to say.
         while !actions.is_empty() {
             let mut back = Vec::new();
             for action in std::mem::take(&mut actions) {
-                state.sort(action, &self.classes, &mut errands, &mut handed, &mut back);
+                state.sort(action, &self.classes, until, &mut errands, &mut handed, &mut back);
             }
             for event in back {
                 state.machine.on(event, now, &mut actions);
@@ -285,6 +328,8 @@ impl Core {
     pub(super) fn forget(&self, task: &'static str, outcome: Result<(), CallError>) {
         if let Err(error) = outcome {
             tracing::warn!(target: "flame::dead_letter", pool = self.name(), task, %error, "a cast failed");
+            dead_letters::publish(Some(task), error.runner(), &error);
+            self.events.publish(|| PoolEvent::CastFailed { task, error: Arc::new(error) });
         }
     }
 
@@ -318,6 +363,7 @@ impl State {
         &mut self,
         action: Action,
         classes: &Classes,
+        boot_until: Option<Instant>,
         errands: &mut Vec<Errand>,
         handed: &mut Vec<Handed>,
         back: &mut Vec<Event>,
@@ -345,16 +391,21 @@ impl State {
                 }
             }
             Action::Boot { runner, class, attempt } => match classes.get(class) {
-                Some(Class { resources, .. }) => errands.push(Errand::Boot { runner, attempt, resources }),
+                Some(Class { resources, .. }) => {
+                    errands.push(Errand::Boot { runner, attempt, resources, until: boot_until });
+                }
                 // Whoever asked for them has gone in this very moment.
                 None => back.push(Event::Gone(runner)),
             },
             Action::Retire(runner) => self.retire(runner, errands),
             Action::Terminate(runner) => errands.push(Errand::Terminate(runner)),
-            Action::Emit(event) => report(&event),
+            Action::Emit(event) => errands.push(Errand::Tell(event)),
             Action::Stopped => errands.push(Errand::Stopped),
-            // Asked for only by options that this pool's builder does not have.
-            Action::AskIdle { .. } | Action::WantPermits(_) | Action::ReturnPermits(_) => {}
+            Action::AskIdle { runner, ask } => errands.push(Errand::AskIdle { runner, ask }),
+            Action::WantPermits(permits) => {
+                errands.push(Errand::WantPermits { permits, urgent: !self.waiting.is_empty() });
+            }
+            Action::ReturnPermits(permits) => errands.push(Errand::ReturnPermits(permits)),
         }
     }
 }
@@ -409,20 +460,14 @@ impl orders::Held for Seat {
     fn end(self, _: &Result<Bytes, AskError>) {}
 }
 
-fn report(event: &PoolEvent) {
-    match event {
-        PoolEvent::BootFailed { runner, error, failures, retry_in } => {
-            tracing::warn!(target: "flame::pool", %runner, %error, failures, ?retry_in, "a boot failed");
-        }
-        PoolEvent::Lost { runner, held } => {
-            tracing::warn!(target: "flame::pool", %runner, held, "a runner is lost");
-        }
-        PoolEvent::Leaked { runner, .. } => {
-            tracing::error!(target: "flame::pool", %runner, "a runner was terminated and is not confirmed gone: look at it");
-        }
-        PoolEvent::PolicyPanicked => {
-            tracing::error!(target: "flame::pool", "a policy panicked; the default one stands in")
-        }
-        other => tracing::debug!(target: "flame::pool", event = ?other),
+impl Shares for Core {
+    fn tell(self: Arc<Self>, event: Event) {
+        self.feed(event);
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.events.close();
     }
 }

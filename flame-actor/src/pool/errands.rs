@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use actix::Message;
 
-use super::machine::RunnerSeq;
+use super::{
+    core::Core,
+    machine::{PoolEvent, RunnerSeq},
+};
 use crate::backend::Resources;
 
 /// What the pool's machine wants done, and when it wants to look again.
@@ -16,8 +19,25 @@ pub(super) struct Errands {
 }
 
 pub(super) enum Errand {
-    Boot { runner: RunnerSeq, attempt: u32, resources: Arc<Resources> },
+    Boot {
+        runner: RunnerSeq,
+        attempt: u32,
+        resources: Arc<Resources>,
+        until: Option<Instant>,
+    },
+    AskIdle {
+        runner: RunnerSeq,
+        ask: u64,
+    },
     Retire(RunnerSeq),
     Terminate(RunnerSeq),
+    WantPermits {
+        permits: u32,
+        urgent: bool,
+    },
+    ReturnPermits(u32),
+    Tell(PoolEvent),
+    /// The pool is to stop; it has to be there until it has.
+    Drain(Arc<Core>),
     Stopped,
 }

@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use flame_transport::NodeId;
 
 use super::{
+    boot_report::BootReport,
     machine::{Failure, WaitPhase},
     wish::Term,
 };
@@ -260,6 +261,15 @@ impl CallError {
         matches!(self, Self::RunnerLost(loss) if loss.out_of_memory())
     }
 
+    /// How far the latest boot came, if boots that fail are the reason.
+    #[must_use]
+    pub fn boot_report(&self) -> Option<&BootReport> {
+        match self {
+            Self::NotPlaced(failure) => boot_report(failure),
+            _ => None,
+        }
+    }
+
     pub(super) fn from_start(failure: StartFailure, runner: NodeId, term: Term) -> Self {
         match failure {
             StartFailure::Panicked(message) => Self::Panicked { runner, message },
@@ -319,6 +329,15 @@ impl PlaceFailure {
         matches!(self, Self::RunnerLost(loss) if loss.out_of_memory())
     }
 
+    /// How far the latest boot came, if boots that fail are the reason.
+    #[must_use]
+    pub fn boot_report(&self) -> Option<&BootReport> {
+        match self {
+            Self::NotPlaced(failure) => boot_report(failure),
+            _ => None,
+        }
+    }
+
     pub(super) fn from_start(failure: StartFailure, runner: NodeId) -> Self {
         match failure {
             StartFailure::Panicked(message) => Self::Panicked { runner, message },
@@ -335,6 +354,13 @@ impl PlaceFailure {
 
     pub(super) fn timeout(term: Term, phase: WorkPhase, runner: Option<NodeId>) -> Self {
         Self::Timeout { limit: term.limit(), phase, runner }
+    }
+}
+
+fn boot_report(failure: &Failure) -> Option<&BootReport> {
+    match failure {
+        Failure::BootFailed { error } | Failure::Timeout { cause: Some(error), .. } => BootReport::of(error),
+        _ => None,
     }
 }
 

@@ -9,16 +9,22 @@
 //! | `wish`, `classes` | what can be said about one call or child |
 //! | [`machine`] | what the pool decides, as a pure state machine |
 //! | `core`, `runners` | the shell that feeds the machine and hands out slots |
-//! | `supervisor`, `errands` | the actor that boots runners and ends them |
+//! | `supervisor`, `errands`, `idle_check`, `hooks`, `sigterm` | the actor that boots runners and ends them, and tells of it |
+//! | `cap` | a cap that pools share |
+//! | `boot_report`, `error` | what went wrong |
 //! | `orders` | what is asked of a runner |
 
+mod boot_report;
 mod builder;
 mod calling;
+mod cap;
 mod child;
 mod classes;
 mod core;
 mod errands;
 mod error;
+mod hooks;
+mod idle_check;
 mod keeping;
 pub mod machine;
 mod orders;
@@ -27,6 +33,7 @@ pub mod policy;
 mod runners;
 mod running;
 pub mod settings;
+mod sigterm;
 mod starting;
 mod supervisor;
 mod wish;
@@ -36,14 +43,24 @@ use std::sync::Arc;
 use actix::{Actor, Context};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use boot_report::{BootCause, BootPhase, BootReport};
 pub use builder::{PoolBuilder, PoolError};
 pub use calling::Calling;
+pub use cap::SharedCap;
 pub use child::Child;
 pub use error::{CallError, PlaceError, PlaceFailure, RunnerLoss, WorkPhase};
 pub use placing::Placing;
 
-use self::core::Core;
-use crate::task::Task;
+use self::{
+    builder::cap_problems,
+    core::Core,
+    machine::{Event, PoolEvent},
+    settings::{InvalidSettings, Limits},
+};
+use crate::{outlet::Subscription, task::Task};
+
+/// A stream of what happens in a pool, bounded, with a count of what was missed.
+pub type PoolEvents = Subscription<PoolEvent>;
 
 /// A pool of runners: the handle through which an app places work.
 ///
@@ -206,6 +223,67 @@ impl Pool {
     #[must_use]
     pub fn inspect(&self) -> machine::Inspection {
         self.handle.core.inspect()
+    }
+
+    /// Waits until the pool has stopped, whoever brings that about: [`stop`](Self::stop), the end of the last handle, or SIGTERM.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn stopped(&self) {
+        self.handle.core.stopped().await;
+    }
+
+    /// Changes how many runners the pool keeps and how many it may have.
+    ///
+    /// Beyond a lower `max`, runners without work go at once, and others get no more work and go when theirs is done.
+    ///
+    /// # Errors
+    ///
+    /// As for the builder's `min` and `max`; nothing changes then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use flame_actor::{Pool, backend::LocalBackend};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Pool::builder("resized").backend(LocalBackend::new()).start()?;
+    /// pool.resize(0, 20)?;
+    /// assert_eq!(pool.inspect().limits.max(), 20);
+    /// assert!(pool.resize(3, 2).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resize(&self, min: u32, max: u32) -> Result<(), InvalidSettings> {
+        let core = &self.handle.core;
+        let cap = core.cap.get().map(|cap| cap_problems(min, cap.instances())).unwrap_or_default();
+        core.feed(Event::Resize(Limits::new_with(min, max, cap)?));
+        Ok(())
+    }
+
+    /// What happens in the pool from now on: boots, losses, drains, casts that fail. Ends when the pool has stopped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use flame_actor::{Pool, backend::LocalBackend, pool::machine::PoolEvent, task};
+    ///
+    /// #[task]
+    /// async fn work() {}
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Pool::builder("watched").backend(LocalBackend::new()).start()?;
+    /// let mut events = pool.subscribe();
+    /// pool.call(work::task()).await?;
+    /// assert!(matches!(events.next().await, Some(PoolEvent::GrowStarted { .. })));
+    /// assert_eq!(events.missed(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe(&self) -> PoolEvents {
+        self.handle.core.events.subscribe()
     }
 
     /// How many actors of this process the pool's runners can address.

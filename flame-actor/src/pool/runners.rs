@@ -1,10 +1,17 @@
 //! What a pool knows of its runners.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use flame_transport::NodeId;
 
-use super::machine::RunnerSeq;
+use super::{
+    boot_report::{BootCause, BootPhase, BootReport},
+    machine::{BootFailure, RunnerSeq},
+};
 use crate::{
     backend::{Instance, Resources},
     remote::{Charge, Peer},
@@ -15,12 +22,16 @@ pub(super) struct Runners<S> {
     by_number: HashMap<RunnerSeq, Runner<S>>,
     /// Who is told of the supervised children, by child.
     charges: HashMap<u64, (RunnerSeq, Charge)>,
+    /// No boot is given up before this.
+    boots_until: Option<Instant>,
 }
 
 struct Runner<S> {
     node: NodeId,
     /// Kept, so that they stay one class for as long as a runner has them.
     _resources: Arc<Resources>,
+    /// When its boot is given up.
+    until: Option<Instant>,
     instance: Option<Arc<dyn Instance>>,
     peer: Option<Arc<Peer>>,
     /// Each child's slot, given back when it has ended.
@@ -42,14 +53,22 @@ pub(super) struct Boarding {
 
 impl<S> Runners<S> {
     pub(super) fn new() -> Self {
-        Self { by_number: HashMap::new(), charges: HashMap::new() }
+        Self { by_number: HashMap::new(), charges: HashMap::new(), boots_until: None }
     }
 
     /// A runner is being booted.
-    pub(super) fn boot(&mut self, runner: RunnerSeq, node: NodeId, resources: Arc<Resources>) {
+    pub(super) fn boot(
+        &mut self,
+        runner: RunnerSeq,
+        node: NodeId,
+        resources: Arc<Resources>,
+        until: Option<Instant>,
+    ) {
+        self.boots_until = [self.boots_until, until].into_iter().flatten().min();
         let entry = Runner {
             node,
             _resources: resources,
+            until,
             instance: None,
             peer: None,
             children: HashMap::new(),
@@ -75,6 +94,7 @@ impl<S> Runners<S> {
     pub(super) fn joined(&mut self, runner: RunnerSeq, peer: &Arc<Peer>) {
         if let Some(entry) = self.by_number.get_mut(&runner) {
             entry.peer = Some(Arc::clone(peer));
+            entry.until = None;
         }
     }
 
@@ -90,6 +110,31 @@ impl<S> Runners<S> {
 
     pub(super) fn peer(&self, runner: RunnerSeq) -> Option<Arc<Peer>> {
         self.by_number.get(&runner)?.peer.clone()
+    }
+
+    /// The boots whose time is over and which nobody has given up yet, with all that is known, and when that was.
+    pub(super) fn overdue_boots(
+        &mut self,
+        now: Instant,
+        limit: Duration,
+    ) -> Vec<(RunnerSeq, BootFailure, Instant)> {
+        if self.boots_until.is_none_or(|until| until > now) {
+            return Vec::new();
+        }
+        let mut overdue = Vec::new();
+        for (&runner, entry) in &mut self.by_number {
+            let Some(due) = entry.until.filter(|&until| until <= now) else { continue };
+            entry.until = None;
+            let (phase, log) = match &entry.instance {
+                Some(instance) => (BootPhase::Joining, instance.log_tail()),
+                None => (BootPhase::Creating, Vec::new()),
+            };
+            let report = BootReport { phase, cause: BootCause::TimedOut(limit), log };
+            overdue.push((runner, BootFailure(Arc::new(report)), due));
+        }
+        self.boots_until = self.by_number.values().filter_map(|entry| entry.until).min();
+        overdue.sort_by_key(|(_, _, due)| *due);
+        overdue
     }
 
     /// A slot of a runner is in use.

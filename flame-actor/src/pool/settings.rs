@@ -158,13 +158,24 @@ impl PoolOptions {
         self
     }
 
+    pub(super) fn kept(&self) -> u32 {
+        self.min
+    }
+
     /// Checks the options.
     ///
     /// # Errors
     ///
     /// [`InvalidSettings`] lists everything that is wrong, not the first thing.
     pub fn validate(self) -> Result<PoolSettings, InvalidSettings> {
-        let mut problems = Vec::new();
+        self.validate_with(Vec::new())
+    }
+
+    /// As [`validate`](Self::validate), with problems that were found elsewhere.
+    pub(super) fn validate_with(
+        self,
+        mut problems: Vec<SettingsProblem>,
+    ) -> Result<PoolSettings, InvalidSettings> {
         let mut require = |fine: bool, problem: SettingsProblem| {
             if !fine {
                 problems.push(problem);
@@ -190,6 +201,7 @@ impl PoolOptions {
             ("timeout", self.timeout.unwrap_or(Duration::MAX)),
             ("boot_timeout", self.boot_timeout.unwrap_or(BOOT_TIMEOUT)),
             ("terminate_timeout", self.terminate_timeout.unwrap_or(TERMINATE_TIMEOUT)),
+            ("idle_check's time", self.idle_shutdown.time_of_check().unwrap_or(Duration::MAX)),
         ] {
             require(!time.is_zero(), SettingsProblem::Zero { option });
         }
@@ -238,6 +250,13 @@ pub enum IdleShutdown {
 }
 
 impl IdleShutdown {
+    fn time_of_check(self) -> Option<Duration> {
+        match self {
+            Self::AfterCheck(time) => Some(time),
+            Self::Never | Self::After(_) => None,
+        }
+    }
+
     /// The idle time, `None` for never.
     #[must_use]
     pub fn time(self) -> Option<Duration> {
@@ -262,7 +281,15 @@ impl Limits {
     ///
     /// `max` must be 1 to [`PoolSettings::MAX_RUNNERS`], and `min` no more than `max`.
     pub fn new(min: u32, max: u32) -> Result<Self, InvalidSettings> {
-        let mut problems = Vec::new();
+        Self::new_with(min, max, Vec::new())
+    }
+
+    /// As [`new`](Self::new), with problems that were found elsewhere.
+    pub(super) fn new_with(
+        min: u32,
+        max: u32,
+        mut problems: Vec<SettingsProblem>,
+    ) -> Result<Self, InvalidSettings> {
         if !(1..=PoolSettings::MAX_RUNNERS).contains(&max) {
             problems.push(SettingsProblem::Max { max });
         }
@@ -447,6 +474,26 @@ pub enum SettingsProblem {
     SingleUseConcurrency {
         /// What was asked for.
         max_concurrency: u32,
+    },
+    /// A shared cap must let one runner be.
+    #[error("the shared cap is {cap}, and must be at least 1")]
+    SharedCap {
+        /// The cap.
+        cap: u32,
+    },
+    /// More runners are to be kept than the shared cap lets all its pools have.
+    #[error("min ({min}) is above the shared cap ({cap})")]
+    MinAboveSharedCap {
+        /// What was asked for as `min`.
+        min: u32,
+        /// The cap.
+        cap: u32,
+    },
+    /// The idle check cannot be sent to a runner.
+    #[error("the idle check cannot be sent: {reason}")]
+    IdleCheck {
+        /// Why.
+        reason: String,
     },
     /// A time that must not be zero is.
     #[error("{option} must not be zero")]

@@ -1,7 +1,6 @@
 //! The actor that boots a pool's runners and ends them.
 
 use std::{
-    fmt,
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -11,9 +10,11 @@ use bytes::Bytes;
 use flame_transport::{Inbox, Joined, Link, LinkLost, codec};
 
 use super::{
+    boot_report::{BootCause, BootPhase, BootReport},
     core::Core,
     errands::{Errand, Errands},
-    machine::{BootFailure, Event, RunnerSeq},
+    idle_check,
+    machine::{BootFailure, Event, PoolEvent, RunnerSeq},
 };
 use crate::{
     backend::{Boot, BootError, BoxFuture, ExitReason, Instance, Resources, Ticket},
@@ -27,32 +28,24 @@ use crate::{
 /// Supervises the runners of one pool, on the parent's control thread.
 pub(super) struct Supervisor {
     core: Weak<Core>,
+    /// The same, once it drains.
+    draining: Option<Arc<Core>>,
     timer: Option<(Instant, SpawnHandle)>,
-}
-
-/// A runner's boot came to nothing: how far it got, and what its log says.
-#[derive(Debug, thiserror::Error)]
-pub(super) struct BootReport {
-    phase: &'static str,
-    cause: String,
-    log: Vec<String>,
-    #[source]
-    error: Option<BootError>,
 }
 
 impl Supervisor {
     /// Starts the supervisor of a pool, and with it the pool.
     pub(super) fn start_for(core: &Arc<Core>) {
-        let supervisor = Self { core: Arc::downgrade(core), timer: None };
+        let supervisor = Self { core: Arc::downgrade(core), draining: None, timer: None };
         let address = Self::start_in_arbiter(core.parent.threads.control(), |_| supervisor);
         core.start_with(address.recipient());
     }
 
     fn carry_out(&mut self, errand: Errand, core: &Arc<Core>, ctx: &mut Context<Self>) {
         match errand {
-            Errand::Boot { runner, attempt, resources } => {
+            Errand::Boot { runner, attempt, resources, until } => {
                 tracing::debug!(target: "flame::pool", pool = core.name(), %runner, attempt, "booting a runner");
-                ctx.spawn(boot(Arc::downgrade(core), runner, resources).into_actor(self));
+                ctx.spawn(boot(Arc::downgrade(core), runner, resources, until).into_actor(self));
             }
             Errand::Retire(runner) => {
                 let peer = core.runners(|runners| runners.peer(runner));
@@ -68,7 +61,35 @@ impl Supervisor {
                     instance.terminate();
                 }
             }
+            Errand::AskIdle { runner, ask } => {
+                let core = Arc::clone(core);
+                let asking = async move {
+                    let idle = idle_check::ask(&core, runner).await;
+                    core.feed(Event::IdleAnswer { runner, ask, idle });
+                };
+                ctx.spawn(asking.into_actor(self));
+            }
+            Errand::WantPermits { permits, urgent } => {
+                if let Some(cap) = core.cap.get() {
+                    cap.want(permits, urgent);
+                }
+            }
+            Errand::ReturnPermits(permits) => {
+                if let Some(cap) = core.cap.get() {
+                    cap.give_back(permits);
+                }
+            }
+            Errand::Tell(event) => {
+                report(&event, core.name());
+                core.hooks.call(&event);
+                core.events.publish(|| event);
+            }
+            Errand::Drain(core) => self.draining = Some(core),
             Errand::Stopped => {
+                if let Some(cap) = core.cap.get() {
+                    cap.leave();
+                }
+                core.events.close();
                 core.set_stopped();
                 ctx.stop();
             }
@@ -109,8 +130,8 @@ impl Handler<Errands> for Supervisor {
 }
 
 /// Boots a runner and sees it to its end.
-async fn boot(core: Weak<Core>, runner: RunnerSeq, resources: Arc<Resources>) {
-    let Some(instance) = create(&core, runner, resources).await else { return };
+async fn boot(core: Weak<Core>, runner: RunnerSeq, resources: Arc<Resources>, until: Option<Instant>) {
+    let Some(instance) = create(&core, runner, resources, until).await else { return };
     let mut exited = instance.exited();
     let exit = tokio::select! {
         biased;
@@ -131,10 +152,11 @@ async fn create(
     core: &Weak<Core>,
     runner: RunnerSeq,
     resources: Arc<Resources>,
+    until: Option<Instant>,
 ) -> Option<Arc<dyn Instance>> {
     let pool = core.upgrade()?;
-    let failed = |pool: &Arc<Core>, phase, cause: String, error: Option<BootError>| {
-        let error = BootFailure(Arc::new(BootReport { phase, cause, log: Vec::new(), error }));
+    let failed = |pool: &Arc<Core>, phase, cause| {
+        let error = BootFailure(Arc::new(BootReport { phase, cause, log: Vec::new() }));
         pool.feed(Event::BootFailed { runner, error, gone: true });
     };
     let (timeout, name) = (pool.settings.boot_timeout(), format!("{}-{runner}", pool.name()));
@@ -145,12 +167,12 @@ async fn create(
     let invitation = match invited {
         Ok(invitation) => invitation,
         Err(error) => {
-            failed(&pool, "before it was created", error.to_string(), None);
+            failed(&pool, BootPhase::Inviting, BootCause::Invite(error));
             return None;
         }
     };
     let node = invitation.node.clone();
-    pool.runners(|runners| runners.boot(runner, node.clone(), Arc::clone(&resources)));
+    pool.runners(|runners| runners.boot(runner, node.clone(), Arc::clone(&resources), until));
     let ticket = Ticket::new(invitation, pool.name(), pool.link.clone());
     let mut order = Boot::new(node.clone(), pool.name(), ticket, Instant::now() + timeout);
     order.drain = pool.settings.shutdown_timeout();
@@ -170,7 +192,7 @@ async fn create(
         Err(error) => {
             pool.reception.revoke(&node);
             drop(pool.runners(|runners| runners.forget(runner)));
-            failed(&pool, "while it was created", words_of(&error), Some(error));
+            failed(&pool, BootPhase::Creating, BootCause::Backend(error));
             None
         }
     }
@@ -245,8 +267,8 @@ fn broken(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, error: B
     }
     if let Some((node, _)) = core.runners(|runners| runners.condemn(runner)) {
         core.reception.revoke(&node);
-        let (cause, log) = (words_of(&error), instance.log_tail());
-        let report = BootReport { phase: "before it had joined", cause, log, error: Some(error) };
+        let (cause, log) = (BootCause::Backend(error), instance.log_tail());
+        let report = BootReport { phase: BootPhase::Joining, cause, log };
         core.feed(Event::BootFailed { runner, error: BootFailure(Arc::new(report)), gone: false });
     }
 }
@@ -257,13 +279,9 @@ fn ended(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, exit: &Ex
         Some(peer) => peer.exited(exit),
         None => {
             if let Some((node, _)) = core.runners(|runners| runners.condemn(runner)) {
-                let cause = match core.reception.refusal(&node) {
-                    Some(refusal) => format!("it {exit}; its join was refused: {refusal}"),
-                    None => format!("it {exit}"),
-                };
+                let cause = BootCause::Ended { exit: exit.clone(), refusal: core.reception.refusal(&node) };
                 core.reception.revoke(&node);
-                let log = instance.log_tail();
-                let report = BootReport { phase: "before it had joined", cause, log, error: None };
+                let report = BootReport { phase: BootPhase::Joining, cause, log: instance.log_tail() };
                 core.feed(Event::BootFailed { runner, error: BootFailure(Arc::new(report)), gone: true });
             }
         }
@@ -331,25 +349,20 @@ impl PeerEvents for RunnerEvents {
     }
 }
 
-impl fmt::Display for BootReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the boot failed {}: {}", self.phase, self.cause)?;
-        if !self.log.is_empty() {
-            write!(f, "; its log ends with:")?;
+fn report(event: &PoolEvent, pool: &str) {
+    match event {
+        PoolEvent::BootFailed { runner, error, failures, retry_in } => {
+            tracing::warn!(target: "flame::pool", pool, %runner, %error, failures, ?retry_in, "a boot failed");
         }
-        self.log.iter().try_for_each(|line| write!(f, "\n  {line}"))
-    }
-}
-
-fn words_of(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !words.contains(&text) {
-            words = format!("{words}: {text}");
+        PoolEvent::Lost { runner, held } => {
+            tracing::warn!(target: "flame::pool", pool, %runner, held, "a runner is lost");
         }
-        source = cause.source();
+        PoolEvent::Leaked { runner, .. } => {
+            tracing::error!(target: "flame::pool", pool, %runner, "a runner was terminated and is not confirmed gone: look at it");
+        }
+        PoolEvent::PolicyPanicked => {
+            tracing::error!(target: "flame::pool", pool, "a policy panicked; the default one stands in")
+        }
+        other => tracing::debug!(target: "flame::pool", pool, event = ?other),
     }
-    words
 }

@@ -15,6 +15,7 @@ use super::{
     peer::Peer,
     reference::{Encoded, Ready},
 };
+use crate::dead_letters;
 
 /// Where the messages for one actor go, as long as it is there.
 #[derive(Clone)]
@@ -159,6 +160,7 @@ impl Future for Pending {
 pub(super) fn report_dead(peer: &Peer, sent: Result<(), SendError>) {
     if let Err(error) = sent {
         tracing::debug!(target: "flame::dead_letter", peer = %peer.node(), %error, "a message was not sent");
+        dead_letters::publish(None, Some(peer.node()), &error);
     }
 }
 

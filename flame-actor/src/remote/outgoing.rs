@@ -15,6 +15,7 @@ use super::{
     scope,
     target::Remote,
 };
+use crate::dead_letters;
 
 /// A message that can be sent to another node: it, and what its handler answers, can be encoded and decoded.
 ///
@@ -102,6 +103,7 @@ pub(super) fn tell<M: SerdeMessage>(
 pub(super) fn dead_letter<M>(sent: Result<(), SendError>) {
     if let Err(error) = sent {
         tracing::warn!(target: "flame::dead_letter", message_type = std::any::type_name::<M>(), %error, "a message was not delivered");
+        dead_letters::publish(Some(std::any::type_name::<M>()), None, &error);
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use flame_transport::{Inbox, Joined, Link, LinkLost, MAIN_PORT, NodeId, Service, varint};
 
 use super::{
-    error::DownReason,
+    error::{DownReason, SendError},
     export::{ExportKey, Exportable},
     reference,
     target::Remote,
@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     backend::{BoxFuture, ExitReason},
+    dead_letters,
     watch::{EndWatch, vigil::Vigil},
 };
 
@@ -338,6 +339,7 @@ impl Service for Upcalls {
     fn dead_letter(&self, port: u32, body: Bytes) {
         let Some(peer) = self.0.upgrade() else { return };
         tracing::debug!(target: "flame::dead_letter", peer = %peer.node, port, bytes = body.len(), "a message came for an actor that has gone");
+        dead_letters::publish(None, Some(&peer.node), &SendError::Gone(DownReason::Stopped));
         reference::discard(&body, &peer);
     }
 
@@ -351,6 +353,11 @@ impl Service for Upcalls {
         let Some(peer) = self.0.upgrade() else { return };
         if is_tell {
             tracing::debug!(target: "flame::dead_letter", peer = %peer.node, bytes = body.len(), "a message was not sent: its actor or its node has gone");
+            let error = match peer.link().and_then(Link::lost) {
+                Some(reason) => SendError::NodeLost { node: peer.node.clone(), reason },
+                None => SendError::Gone(DownReason::Stopped),
+            };
+            dead_letters::publish(None, Some(&peer.node), &error);
         }
         match port {
             MAIN_PORT => reference::retract(reference::behind_order(&body), &peer),

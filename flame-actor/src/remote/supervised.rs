@@ -25,6 +25,7 @@ use super::{
     reference::{Encoded, Ready},
 };
 use crate::{
+    dead_letters,
     supervise::{
         machine::{Action, Event, Incarnation, Machine, Refusal},
         policy::Policy,
@@ -237,7 +238,8 @@ impl Supervised {
             match done {
                 Some(done) => done(Err(error)),
                 None => {
-                    tracing::debug!(target: "flame::dead_letter", %error, "a message to an actor that was not started again")
+                    tracing::debug!(target: "flame::dead_letter", %error, "a message to an actor that was not started again");
+                    dead_letters::publish(None, None, &error);
                 }
             }
         }

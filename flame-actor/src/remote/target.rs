@@ -16,7 +16,10 @@ use super::{
     reference::{Encoded, Ready},
     supervised::Supervised,
 };
-use crate::watch::{EndWatch, Notify};
+use crate::{
+    dead_letters,
+    watch::{EndWatch, Notify},
+};
 
 /// An actor of another node. There is one target for each, shared by all references to it.
 pub(crate) struct Remote {
@@ -98,7 +101,8 @@ impl Remote {
             match done {
                 Some(done) => done(Err(SendError::Gone(reason.clone()))),
                 None => {
-                    tracing::debug!(target: "flame::dead_letter", %reason, "a message to an actor that was not started")
+                    tracing::debug!(target: "flame::dead_letter", %reason, "a message to an actor that was not started");
+                    dead_letters::publish(None, None, &SendError::Gone(reason.clone()));
                 }
             }
         }

@@ -10,6 +10,8 @@
 mod blocks;
 mod calls;
 mod chat_room;
+mod elastic;
+mod ends;
 mod failures;
 mod health;
 mod names;

@@ -1,7 +1,6 @@
 //! What can be said about one call or child.
 
 use std::{
-    sync::{Arc, Mutex},
     task::Poll,
     time::{Duration, Instant},
 };
@@ -9,13 +8,13 @@ use std::{
 use actix::prelude::*;
 use flame_actor::{
     CallError, Calling, PlaceFailure, Pool, RemoteRecipient, WorkPhase,
-    backend::{Backend, Boot, BootError, BoxFuture, Instance, LocalBackend, Resources},
+    backend::{LocalBackend, Resources},
     current_runner,
     pool::machine::RunnerPhase,
     task,
 };
 
-use crate::support::{Log, Note, Notes, builder, soon, until};
+use crate::support::{Log, Note, Notes, Recorded, builder, soon, until, until_notes};
 
 #[task]
 async fn where_am_i() -> String {
@@ -39,49 +38,6 @@ async fn note(to: RemoteRecipient<Note>, n: u64) {
 async fn until_noted(to: RemoteRecipient<Note>, n: u64) {
     to.send(Note(n)).await.unwrap();
     to.send(Note(n + 1)).await.unwrap();
-}
-
-async fn until_notes(log: &Addr<Log>, wanted: &[u64]) {
-    for _ in 0..2000 {
-        if log.send(Notes).await.unwrap() == wanted {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{:?} and not {wanted:?}", log.send(Notes).await);
-}
-
-/// The in-process backend, which remembers what it was told and gives its instances away to be killed.
-#[derive(Clone, Default)]
-struct Recorded {
-    boots: Arc<Mutex<Vec<Resources>>>,
-    instances: Arc<Mutex<Vec<Arc<dyn Instance>>>>,
-}
-
-impl Recorded {
-    fn boots(&self) -> Vec<Resources> {
-        self.boots.lock().unwrap().clone()
-    }
-
-    fn kill(&self, index: usize) {
-        self.instances.lock().unwrap()[index].kill();
-    }
-}
-
-impl Backend for Recorded {
-    fn name(&self) -> &str {
-        "recorded"
-    }
-
-    fn boot(&self, boot: Boot) -> BoxFuture<Result<Arc<dyn Instance>, BootError>> {
-        self.boots.lock().unwrap().push(boot.resources.clone());
-        let (booting, instances) = (LocalBackend::new().boot(boot), Arc::clone(&self.instances));
-        Box::pin(async move {
-            let instance = booting.await?;
-            instances.lock().unwrap().push(Arc::clone(&instance));
-            Ok(instance)
-        })
-    }
 }
 
 /// Polls a call once.

@@ -1,9 +1,17 @@
 //! Actors and pools that the tests share.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use actix::prelude::*;
-use flame_actor::{Pool, PoolBuilder, backend::LocalBackend, remote};
+use flame_actor::{
+    Pool, PoolBuilder,
+    backend::{Backend, Boot, BootError, BoxFuture, ExitReason, Instance, LocalBackend, Resources},
+    remote,
+};
 use serde::{Deserialize, Serialize};
 
 pub(crate) fn builder(name: &str) -> PoolBuilder {
@@ -72,5 +80,93 @@ impl Handler<Notes> for Log {
     type Result = MessageResult<Notes>;
     fn handle(&mut self, _: Notes, _: &mut Context<Self>) -> Self::Result {
         MessageResult(self.0.clone())
+    }
+}
+
+/// Waits until a local log has these notes.
+pub(crate) async fn until_notes(log: &Addr<Log>, wanted: &[u64]) {
+    for _ in 0..2000 {
+        if log.send(Notes).await.unwrap() == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{:?} and not {wanted:?}", log.send(Notes).await);
+}
+
+/// The in-process backend, which remembers what it was told and gives its instances away to be killed.
+#[derive(Clone, Default)]
+pub(crate) struct Recorded {
+    /// What its runners print, which never join.
+    mute: Option<&'static [&'static str]>,
+    boots: Arc<Mutex<Vec<Resources>>>,
+    instances: Arc<Mutex<Vec<Arc<dyn Instance>>>>,
+}
+
+/// An instance that prints something, and lives until it is killed.
+#[derive(Debug)]
+struct Mute {
+    log: &'static [&'static str],
+    end: tokio::sync::watch::Sender<bool>,
+}
+
+impl Instance for Mute {
+    fn describe(&self) -> String {
+        "mute".to_owned()
+    }
+
+    fn exited(&self) -> BoxFuture<ExitReason> {
+        let mut end = self.end.subscribe();
+        Box::pin(async move {
+            let _ = end.wait_for(|end| *end).await;
+            ExitReason::Exited { code: 0 }
+        })
+    }
+
+    fn terminate(&self) {
+        self.end.send_replace(true);
+    }
+
+    fn kill(&self) {
+        self.terminate();
+    }
+
+    fn log_tail(&self) -> Vec<String> {
+        self.log.iter().map(ToString::to_string).collect()
+    }
+}
+
+impl Recorded {
+    /// Its runners print this and never join.
+    pub(crate) fn mute(log: &'static [&'static str]) -> Self {
+        Self { mute: Some(log), ..Self::default() }
+    }
+
+    pub(crate) fn boots(&self) -> Vec<Resources> {
+        self.boots.lock().unwrap().clone()
+    }
+
+    pub(crate) fn kill(&self, index: usize) {
+        self.instances.lock().unwrap()[index].kill();
+    }
+}
+
+impl Backend for Recorded {
+    fn name(&self) -> &str {
+        "recorded"
+    }
+
+    fn boot(&self, boot: Boot) -> BoxFuture<Result<Arc<dyn Instance>, BootError>> {
+        self.boots.lock().unwrap().push(boot.resources.clone());
+        if let Some(log) = self.mute {
+            let instance = Arc::new(Mute { log, end: tokio::sync::watch::Sender::new(false) });
+            return Box::pin(async move { Ok(instance as Arc<dyn Instance>) });
+        }
+        let (booting, instances) = (LocalBackend::new().boot(boot), Arc::clone(&self.instances));
+        Box::pin(async move {
+            let instance = booting.await?;
+            instances.lock().unwrap().push(Arc::clone(&instance));
+            Ok(instance)
+        })
     }
 }

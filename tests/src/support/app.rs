@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, Write},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
@@ -12,7 +13,10 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
-use super::{Process, harness::APP, soon};
+use super::{Process, harness::APP};
+
+/// How long a line may take, on a machine that may be busy.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running app. It is killed when this is dropped.
 pub struct App {
@@ -87,7 +91,7 @@ impl App {
     }
 
     /// Waits for its end; whether that was a success, and all that it has said.
-    pub async fn end(mut self, time: std::time::Duration) -> (bool, String) {
+    pub async fn end(mut self, time: Duration) -> (bool, String) {
         let ended = tokio::time::timeout(time, async {
             while let Ok(Some(line)) = self.lines.next_line().await {
                 self.passed.push_back(line);
@@ -101,7 +105,7 @@ impl App {
 
     async fn next_line(&mut self, beginning: &str) -> Option<String> {
         loop {
-            let line = soon(self.lines.next_line()).await.ok()??;
+            let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.ok()?.ok()??;
             self.passed.push_back(line.clone());
             if let Some(rest) = line.strip_prefix(beginning) {
                 return Some(rest.trim().to_owned());

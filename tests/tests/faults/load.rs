@@ -1,11 +1,14 @@
 //! More work than there is room for, and work that changes its mind. (32, 33, 34, 35)
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use flame_actor::{CallError, Pool, backend::LocalBackend};
 use flame_tests::{
     chaos::Random,
-    process_id,
+    echo, process_id,
     support::{Fleet, Gate, soon, until},
     take, tests,
 };
@@ -17,6 +20,7 @@ tests![
     zero_to_max_to_zero_a_hundred_times_loses_no_call,
     a_call_that_meets_a_runner_on_its_way_out_is_not_lost,
     a_thousand_calls_at_max_ten_boot_ten_runners_at_most,
+    cancelled_callers_free_their_slots_and_nothing_goes_to_the_wrong_one,
 ];
 
 async fn a_hundred_thousand_deadlines_against_replies_have_one_outcome_each() {
@@ -95,4 +99,28 @@ async fn a_thousand_calls_at_max_ten_boot_ten_runners_at_most() {
         soon(call).await.unwrap().unwrap();
     }
     assert!((1..=10).contains(&fleet.boots()), "{}", fleet.boots());
+}
+
+async fn cancelled_callers_free_their_slots_and_nothing_goes_to_the_wrong_one() {
+    let pool = builder("fickle").max_concurrency(8).start().unwrap();
+    let (to, _heard) = flame_tests::support::begun();
+    let mut random = Random::new(32);
+    soon(pool.call(process_id::task())).await.unwrap();
+    let start = Instant::now();
+    for round in 0..40_u8 {
+        // Some wait, some are under way, some have run.
+        let given_up = (0..30).map(|_| {
+            let patience = Duration::from_millis(random.below(20));
+            tokio::time::timeout(patience, pool.call(take::task(random.below(20), to.clone())))
+        });
+        let given_up = futures_util::future::join_all(given_up.collect::<Vec<_>>());
+        let kept = (0..10_u8).map(|n| pool.call(echo::task(vec![round, n]))).collect::<Vec<_>>();
+        let (_, answers) =
+            soon(futures_util::future::join(given_up, futures_util::future::join_all(kept))).await;
+        for (n, answer) in answers.into_iter().enumerate() {
+            assert_eq!(answer.unwrap(), [round, n as u8]);
+        }
+    }
+    until("every slot is free", || pool.inspect().held == 0 && pool.inspect().waiting == 0).await;
+    assert!(start.elapsed() < Duration::from_secs(60));
 }

@@ -357,6 +357,13 @@ pub enum PoolEvent {
     },
     /// A growth or placement policy panicked, for the first time; the default ones answer in place of panics.
     PolicyPanicked,
+    /// A cast, or a detached call that nobody waited for any more, has failed. Not of the machine's making.
+    CastFailed {
+        /// The path of the task.
+        task: &'static str,
+        /// Why: a [`CallError`](crate::CallError).
+        error: Arc<dyn Error + Send + Sync>,
+    },
 }
 
 /// Why a runner is told to go.

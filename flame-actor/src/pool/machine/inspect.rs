@@ -99,6 +99,52 @@ pub enum GrowthVerdict {
     Closed,
 }
 
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (min, max, runners) = (self.limits.min(), self.limits.max(), self.runners.len());
+        write!(f, "{runners} runners of {min} to {max} with {} slots each; ", self.max_concurrency)?;
+        write!(f, "{} requests hold slots, {} wait", self.held, self.waiting)?;
+        if self.pinned > 0 {
+            write!(f, ", {} of them for the runner of their key", self.pinned)?;
+        }
+        for (class, verdict) in &self.growth {
+            match class.0 {
+                0 => write!(f, "\n  the pool {verdict}")?,
+                class => write!(f, "\n  for resources {class} it {verdict}")?,
+            }
+        }
+        self.runners.iter().try_for_each(|runner| write!(f, "\n  {runner}"))
+    }
+}
+
+impl fmt::Display for RunnerReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "runner {}, {:.1?} old, {}", self.runner, self.age, self.phase)?;
+        if self.class != ResourceClass::default() {
+            write!(f, ", with resources {}", self.class.0)?;
+        }
+        match self.held + self.in_place {
+            0 => Ok(()),
+            _ if self.in_place > 0 => write!(f, ", {} slots in use, {} nested", self.held, self.in_place),
+            _ => write!(f, ", {} slots in use", self.held),
+        }
+    }
+}
+
+impl fmt::Display for RunnerPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Booting => f.write_str("boots"),
+            Self::Busy => f.write_str("is busy"),
+            Self::Idle(time) => write!(f, "has been idle for {time:.1?}"),
+            Self::Stalled => f.write_str("is stalled"),
+            Self::Closing(reason) => write!(f, "takes no more work ({reason:?})"),
+            Self::Draining => f.write_str("drains"),
+            Self::Ending => f.write_str("ends"),
+        }
+    }
+}
+
 impl fmt::Display for GrowthVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,0 +1,81 @@
+//! How a pool stops.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use flame_actor::{CallError, RemoteRecipient, pool::machine::Failure, task};
+
+use crate::support::{Log, Note, Notes, builder, soon, until, until_notes};
+
+#[task]
+async fn nothing() {}
+
+/// Says that it runs, and is done when the log answers a second time.
+#[task]
+async fn slow(to: RemoteRecipient<Note>) -> u32 {
+    to.send(Note(1)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    to.send(Note(2)).await.unwrap();
+    7
+}
+
+#[task]
+async fn endless(to: RemoteRecipient<Note>) {
+    to.do_send(Note(1));
+    std::future::pending::<()>().await;
+}
+
+#[actix::test]
+async fn a_pool_that_stops_delivers_the_results_of_what_runs_and_fails_what_waits() {
+    let pool = builder("drains").max_concurrency(1).start().unwrap();
+    let log = Log::default().start();
+    let running = actix_rt::spawn(pool.call(slow::task(log.clone().recipient().into())));
+    until_notes(&log, &[1]).await;
+    let waiting = actix_rt::spawn(pool.call(nothing::task()));
+    until("it waits", || pool.inspect().waiting == 1).await;
+    soon(pool.stop()).await;
+    assert_eq!(running.await.unwrap().unwrap(), 7);
+    let error = waiting.await.unwrap().unwrap_err();
+    assert!(matches!(error, CallError::NotPlaced(Failure::PoolClosed)) && !error.may_have_run(), "{error:?}");
+    assert!(matches!(pool.call(nothing::task()).await, Err(CallError::NotPlaced(Failure::PoolClosed))));
+    assert_eq!(log.send(Notes).await.unwrap(), [1, 2]);
+}
+
+#[actix::test]
+async fn a_pool_whose_last_handle_is_dropped_drains_and_ends_its_runners() {
+    let pool = builder("dropped").start().unwrap();
+    let mut events = pool.subscribe();
+    let log = Log::default().start();
+    let running = actix_rt::spawn(pool.call(slow::task(log.clone().recipient().into())));
+    until_notes(&log, &[1]).await;
+    drop(pool);
+    assert_eq!(soon(running).await.unwrap().unwrap(), 7);
+    let mut last = None;
+    while let Some(event) = soon(events.next()).await {
+        last = Some(format!("{event:?}"));
+    }
+    assert!(last.as_ref().is_some_and(|event| event.starts_with("Shrunk")), "{last:?}");
+}
+
+#[actix::test]
+async fn what_does_not_end_within_the_shutdown_timeout_is_lost_with_its_runner() {
+    let pool = builder("cut").shutdown_timeout(Duration::from_millis(100)).timeout(None).start().unwrap();
+    let log = Log::default().start();
+    let running = actix_rt::spawn(pool.call(endless::task(log.clone().recipient().into())));
+    until_notes(&log, &[1]).await;
+    soon(pool.stop()).await;
+    let error = soon(running).await.unwrap().unwrap_err();
+    assert!(matches!(error, CallError::RunnerLost(_)) && error.may_have_run(), "{error:?}");
+}
+
+#[actix::test]
+async fn work_that_is_handed_over_as_its_pool_stops_either_runs_to_its_end_or_not_at_all() {
+    for _ in 0..20 {
+        let pool = builder("overtaken").start().unwrap();
+        soon(pool.call(nothing::task())).await.unwrap();
+        let log = Log::default().start();
+        pool.cast(slow::task(log.clone().recipient().into()));
+        soon(pool.stop()).await;
+        assert_eq!(log.send(Notes).await.unwrap(), [1, 2]);
+    }
+}
