@@ -4,7 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use flame_actor::{
     NodeId,
-    backend::{Boot, BootError, Ticket},
+    backend::{Boot, BootError, Resources, Ticket},
 };
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Client;
@@ -110,8 +110,15 @@ impl Cluster {
         let node = NodeId::new(&format!("{pool}-0")).map_err(|error| no("name")(io::Error::other(error)))?;
         let name = names::pod_name(&self.home.name, pool, &node);
         let minute = Duration::from_secs(60);
-        let runner =
-            Runner { name: &name, pool, node: &node, boot: &self.boot, drain: minute, patience: minute };
+        let runner = Runner {
+            name: &name,
+            pool,
+            node: &node,
+            boot: &self.boot,
+            resources: &Resources::default(),
+            drain: minute,
+            patience: minute,
+        };
         let pod = manifest::pod(&self.options, &self.home, &runner);
         let give_up = Instant::now() + SETUP / 2;
         let mut pauses = Pauses::new();
@@ -150,6 +157,7 @@ impl Cluster {
             pool: &boot.pool,
             node: &boot.runner,
             boot: &self.boot,
+            resources: &boot.resources,
             drain: boot.drain,
             patience: deadline - began,
         };
@@ -157,9 +165,14 @@ impl Cluster {
         let pod = manifest::pod(&self.options, &self.home, &runner);
         // Before anything is there, so that the sweep knows that it is somebody's.
         let following = self.watch.follow(&name);
-        match self.create(&secret, &pod, deadline).await {
+        let made = match manifest::asked::check(&boot.resources) {
+            Ok(()) => self.create(&secret, &pod, deadline).await,
+            Err(cause) => Err(cause),
+        };
+        match made {
             Ok(pod) => Ok(instance::start(self, following, pod, began, deadline, boot.drain)),
             Err(cause) => {
+                let ours = cause != Cause::NameTaken;
                 let failure = PodFailure {
                     pod: format!("{}/{name}", self.home.namespace),
                     cause,
@@ -170,7 +183,9 @@ impl Cluster {
                 };
                 // The server may have made either all the same.
                 self.handle.clone().spawn(async move {
-                    self.server.delete_pod(&name, None, Some(1)).await;
+                    if ours {
+                        self.server.delete_pod(&name, None, Some(1)).await;
+                    }
                     self.server.delete_secret(&name).await;
                     drop(following);
                 });

@@ -52,7 +52,7 @@ pub(crate) fn own_pod() -> Option<(String, String)> {
     let variable = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
     let namespace = variable("POD_NAMESPACE").or_else(|| read(NAMESPACE_FILE))?;
     let name = variable("POD_NAME").or_else(|| variable("HOSTNAME")).unwrap_or_else(host_name);
-    Some((namespace, name))
+    Some((name, namespace))
 }
 
 impl Home {

@@ -23,6 +23,9 @@ use crate::{
 
 /// How long a runner that is terminated has at the most. The pool has let it drain before.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a runner that has joined may take to end by itself, which most do that are terminated: they have drained, or
+/// are dead. How it ended stands in its pod, and is best read before that is deleted.
+const LAST_WORD: Duration = Duration::from_secs(3);
 /// The shortest grace that still has the kubelet confirm the end, instead of the object only vanishing.
 const NO_GRACE: u32 = 1;
 /// How long before the end of its time a boot is given up, so that there is time to ask why.
@@ -88,6 +91,7 @@ pub(crate) fn start(
         grace: drain.min(GRACE),
         joined: false,
         asked: None,
+        delete_at: None,
         has_secret: true,
         back_offs: 0,
         backing_off: false,
@@ -189,6 +193,8 @@ struct Driver {
     grace: Duration,
     joined: bool,
     asked: Option<End>,
+    /// When the pod is deleted if its runner has not ended by then.
+    delete_at: Option<Instant>,
     has_secret: bool,
     back_offs: u32,
     backing_off: bool,
@@ -219,18 +225,18 @@ impl Driver {
     }
 
     async fn until_ended(&mut self) -> Ended {
+        let mut owned = true;
         loop {
             let explain_at = self.explain_at;
+            let delete_at = self.delete_at;
             tokio::select! {
                 biased;
-                changed = self.orders.changed() => {
+                changed = self.orders.changed(), if owned => {
+                    owned = changed.is_ok();
                     let orders = *self.orders.borrow_and_update();
                     // The instance says so when it is dropped; this is for the case that it cannot.
-                    let end = if changed.is_err() { Some(End::Terminate) } else { orders.end };
+                    let end = if owned { orders.end } else { orders.end.max(Some(End::Terminate)) };
                     self.obey(Orders { end, ..orders });
-                    if changed.is_err() {
-                        return self.until_ended_unwatched().await;
-                    }
                 }
                 changed = self.following.sights.changed() => {
                     let sight = self.following.sights.borrow_and_update().clone();
@@ -248,19 +254,12 @@ impl Driver {
                     let cause = cause.unwrap_or(Cause::NotJoined { waited: self.waited, running });
                     self.give_up(cause).await;
                 }
+                () = sleep_until(delete_at.unwrap_or(explain_at)), if delete_at.is_some() => {
+                    self.delete_at = None;
+                    self.delete(Some(u32::try_from(self.grace.as_secs()).unwrap_or(NO_GRACE).max(NO_GRACE)));
+                }
             }
         }
-    }
-
-    /// The same, when nobody can order anything any more.
-    async fn until_ended_unwatched(&mut self) -> Ended {
-        while self.following.sights.changed().await.is_ok() {
-            let sight = self.following.sights.borrow_and_update().clone();
-            if let Some(ended) = self.see(sight).await {
-                return ended;
-            }
-        }
-        Ended::Gone
     }
 
     /// Whether the pool still waits for the runner.
@@ -276,14 +275,13 @@ impl Driver {
         if orders.end > self.asked {
             self.asked = orders.end;
             self.drop_secret();
-            let grace = match orders.end {
-                // It has nothing to finish, and as the first process of its container it hears no signal yet.
-                Some(End::Terminate) if self.joined => {
-                    u32::try_from(self.grace.as_secs()).unwrap_or(NO_GRACE)
-                }
-                _ => NO_GRACE,
-            };
-            self.delete(Some(grace.max(NO_GRACE)));
+            if self.joined && self.asked == Some(End::Terminate) {
+                self.delete_at = Some(Instant::now() + LAST_WORD);
+            } else {
+                // It has nothing to finish, and as the first process of its container it may hear no signal yet.
+                self.delete_at = None;
+                self.delete(Some(NO_GRACE));
+            }
         }
     }
 

@@ -69,6 +69,8 @@ mod mark;
 mod network;
 mod options;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use k8s_openapi;

@@ -192,7 +192,7 @@ impl Options {
 pub(crate) const MAX_LOG_TAIL: usize = 10_000;
 
 /// Whether an amount looks like `250m`, `1.5Gi` or `2`. What is left over the API server finds.
-fn is_quantity(amount: &str) -> bool {
+pub(crate) fn is_quantity(amount: &str) -> bool {
     let number = amount.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = amount.get(number.len()..).unwrap_or_default();
     let units = ["", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];

@@ -1,8 +1,10 @@
 //! What is made for a runner: a Pod, and a Secret with its ticket. Pure functions.
 //!
 //! A pod has layers, each over the one before: what every runner's pod is (`defaults`), what is copied from the parent's
-//! pod (`copied`), what the user chose (`chosen`), the user's patch, and what must hold in any case (`invariants`).
+//! pod (`copied`), what the user chose (`chosen`), what the work asks for (`asked`), the user's patch, and what must hold in
+//! any case (`invariants`).
 
+pub(crate) mod asked;
 mod chosen;
 mod copied;
 mod defaults;
@@ -14,7 +16,7 @@ mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use flame_actor::NodeId;
+use flame_actor::{NodeId, backend::Resources};
 use k8s_openapi::{
     DeepMerge,
     api::core::v1::{Container, Pod, PodSpec},
@@ -38,6 +40,7 @@ pub(crate) struct Runner<'a> {
     pub(crate) node: &'a NodeId,
     /// Which life of the parent boots it.
     pub(crate) boot: &'a str,
+    pub(crate) resources: &'a Resources,
     pub(crate) drain: Duration,
     /// How long its boot may take.
     pub(crate) patience: Duration,
@@ -56,6 +59,7 @@ pub(crate) fn pod(options: &Options, home: &Home, runner: &Runner<'_>) -> Pod {
         copied::onto(&mut pod, own);
     }
     chosen::onto(&mut pod, options);
+    asked::onto(&mut pod, runner.resources);
     let mut pod = options.patches.iter().fold(pod, patched);
     invariants::assert(&mut pod, home, runner);
     pod

@@ -1,6 +1,6 @@
 //! The runner's side: dial until the parent answers.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use quinn::{
     ClientConfig, Connection, ConnectionError, ReadError, ReadExactError, TransportErrorCode, WriteError,
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::{
     Build, InvalidBuild, InvalidConfig, Invitation, Joined, LinkConfig, Refusal, Side,
     message::{self, Answer, DATA_PREAMBLE, Hello, MessageError, code},
-    socket,
+    mtu, socket,
 };
 use crate::{
     IdentityError,
@@ -66,6 +66,10 @@ pub async fn join(invitation: &Invitation, build: &Build, config: &LinkConfig) -
         let next = Instant::now() + pause;
         if next >= deadline {
             let addresses = invitation.addresses.clone();
+            let why = match mtu::too_narrow(Path::new(mtu::INTERFACES)) {
+                Some(narrow) => format!("{why}; {narrow}"),
+                None => why,
+            };
             return Err(JoinError::Unreachable { addresses, tried_for: began.elapsed(), why });
         }
         tracing::debug!(parent = ?invitation.parent, why, "cannot reach the parent; trying again");

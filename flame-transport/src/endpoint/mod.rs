@@ -19,6 +19,7 @@ mod join;
 mod joined;
 mod listener;
 mod message;
+mod mtu;
 mod reception;
 mod refusal;
 mod registry;
