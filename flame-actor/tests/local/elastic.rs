@@ -219,16 +219,13 @@ async fn a_message_that_is_not_delivered_is_a_dead_letter() {
 
 #[actix::test]
 async fn a_boot_that_takes_too_long_says_how_far_it_came_and_what_was_printed() {
-    let pool =
-        Pool::builder("mute").boot_timeout(Duration::from_millis(50)).timeout(Duration::from_millis(200));
+    let limit = Duration::from_secs(1);
+    let pool = Pool::builder("mute").boot_timeout(limit).timeout(None);
     let pool = pool.backend(Recorded::mute(&["loading the model", "still loading"])).start().unwrap();
     let error = soon(pool.call(nothing::task())).await.unwrap_err();
     let report = error.boot_report().expect("boots are the reason");
     assert_eq!(report.phase, BootPhase::Joining);
-    assert!(
-        matches!(report.cause, BootCause::TimedOut(limit) if limit == Duration::from_millis(50)),
-        "{report}"
-    );
+    assert!(matches!(report.cause, BootCause::TimedOut(time) if time == limit), "{report}");
     assert_eq!(report.log, ["loading the model", "still loading"]);
     assert!(!error.may_have_run() && error.runner().is_none());
 }

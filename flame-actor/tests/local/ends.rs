@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use flame_actor::{CallError, RemoteRecipient, pool::machine::Failure, task};
+use rustix::process::{Signal, getpid, kill_process};
 
 use crate::support::{Log, Note, Notes, builder, soon, until, until_notes};
 
@@ -70,7 +71,7 @@ async fn what_does_not_end_within_the_shutdown_timeout_is_lost_with_its_runner()
 
 #[actix::test]
 async fn work_that_is_handed_over_as_its_pool_stops_either_runs_to_its_end_or_not_at_all() {
-    for _ in 0..20 {
+    for _ in 0..8 {
         let pool = builder("overtaken").start().unwrap();
         soon(pool.call(nothing::task())).await.unwrap();
         let log = Log::default().start();
@@ -78,4 +79,17 @@ async fn work_that_is_handed_over_as_its_pool_stops_either_runs_to_its_end_or_no
         soon(pool.stop()).await;
         assert_eq!(log.send(Notes).await.unwrap(), [1, 2]);
     }
+}
+
+#[actix::test]
+async fn sigterm_to_the_parent_drains_the_pools_that_were_built_so_and_no_other() {
+    let told = builder("told").stop_on_sigterm().start().unwrap();
+    let untold = builder("untold").start().unwrap();
+    let log = Log::default().start();
+    let running = actix_rt::spawn(told.call(slow::task(log.clone().recipient().into())));
+    until_notes(&log, &[1]).await;
+    kill_process(getpid(), Signal::TERM).unwrap();
+    soon(told.stopped()).await;
+    assert_eq!(running.await.unwrap().unwrap(), 7);
+    soon(untold.call(nothing::task())).await.unwrap();
 }

@@ -29,6 +29,10 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Backend::Process)]
     pub(crate) backend: Backend,
 
+    /// Stay when all is done, until told to end: for a Deployment, whose pods others `kubectl exec` into.
+    #[arg(long)]
+    pub(crate) stay: bool,
+
     /// Print one JSON object a line: one a thumbnail, with "index", "path", "bytes", "runner", "pid" and "ms" since the
     /// start, then one with "thumbnails", "total_ms", "boot_ms", "first_ms" and "spooled".
     #[arg(long)]
@@ -41,6 +45,9 @@ pub(crate) enum Backend {
     Process,
     /// In this process.
     Local,
+    /// In a pod of its own: this program is in one too, whose service account may create pods.
+    #[cfg(feature = "k8s")]
+    K8s,
 }
 
 impl Args {

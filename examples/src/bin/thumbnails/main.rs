@@ -59,7 +59,11 @@ async fn run(args: Args) -> Result<(), Failure> {
     };
     // The generator was dropped, which ends its ffmpeg; now the runner goes too.
     let _ = tokio::time::timeout(GOODBYE, pool.stop()).await;
-    screen.done(&outcome?, &args.out)
+    screen.done(&outcome?, &args.out)?;
+    if args.stay {
+        interrupted().await;
+    }
+    Ok(())
 }
 
 /// How long the runner may take to end; after that it ends with this process.
@@ -73,6 +77,11 @@ fn pool(backend: Backend) -> Result<Pool, Failure> {
     Ok(match backend {
         Backend::Process => pool.start(),
         Backend::Local => pool.backend(LocalBackend::new()).start(),
+        // A pod may have to wait for its node, or for its image.
+        #[cfg(feature = "k8s")]
+        Backend::K8s => {
+            pool.timeout(Duration::from_secs(180)).backend(flame_k8s::KubernetesBackend::new()).start()
+        }
     }?)
 }
 
