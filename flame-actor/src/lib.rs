@@ -96,6 +96,9 @@
 //! - Code that blocks its arbiter holds up the actors of that arbiter and nothing else. Within a second nothing more is
 //!   started there, and what waited there moves on; a runner whose arbiters are all blocked gets nothing. A child may have an
 //!   arbiter of its own ([`Placing::own_arbiter`]), and plain `fn` tasks run on threads that may block.
+//! - A runner calls the pools of its parent by the same line as the parent ([`Pool::named`]). A call to its own pool runs in its
+//!   caller's slot if there is no other, has no longer than its caller, and is cancelled with it.
+//! - The deadline, the trace and the app's own values of a [`Context`] go with calls, placed children and messages.
 //! - A runner ends within 5 seconds of its parent, whatever ended that, and takes with it what it started in its process group.
 //!   A lost link is a lost runner: there is no reconnect, and no message is sent twice.
 //! - Only a node with a fresh ticket of this parent joins, and only one of the same build.
@@ -126,6 +129,7 @@ extern crate self as flame_actor;
 mod arguments;
 mod attributes;
 pub mod backend;
+mod context;
 mod dead_letters;
 mod delivery;
 mod failure;
@@ -143,6 +147,7 @@ mod task;
 mod watch;
 
 pub use attributes::{remote, task, task_fn};
+pub use context::{Context, ContextError, ContextValue, InvalidTraceParent, TraceLayer, TraceParent};
 pub use dead_letters::{DeadLetter, DeadLetters, dead_letters};
 pub use failure::Failure;
 pub use flame_transport::{LinkConfig, NodeId};
@@ -152,7 +157,7 @@ pub use node::{Parent, ParentError};
 pub use outlet::Subscription;
 pub use pool::{
     CallError, Calling, Child, PlaceError, PlaceFailure, Placing, Pool, PoolBuilder, PoolError, PoolEvents,
-    RunnerLoss, SharedCap, WorkPhase,
+    RunnerLoss, SharedCap, UnknownPool, WorkPhase,
 };
 pub use registry::{RegistryError, RemoteMessage};
 pub use remote::{

@@ -38,6 +38,11 @@ impl<T: Clone> Outlet<T> {
         Self { subscribers: Mutex::new(Subscribers { inlets: Vec::new(), closed: false }) }
     }
 
+    /// One of which nothing comes.
+    pub(crate) const fn closed() -> Self {
+        Self { subscribers: Mutex::new(Subscribers { inlets: Vec::new(), closed: true }) }
+    }
+
     pub(crate) fn subscribe(&self) -> Subscription<T> {
         let mut subscribers = lock(&self.subscribers);
         let waiting = Waiting { events: VecDeque::new(), missed: 0, closed: subscribers.closed, waker: None };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use flame_transport::codec::{DecodeError, EncodeError};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::remote::{Encoded, Resolved, encode_whole, scope};
+use crate::remote::{Encoded, Resolved, encode_answer, scope};
 
 /// A call of a function with its arguments, as a value that can travel to another node and be run there.
 ///
@@ -93,7 +93,7 @@ pub(crate) fn run<T: Task>(
 }
 
 fn encode_output<O: Serialize>(output: &O, limit: usize) -> EncodedOutput {
-    EncodedOutput(encode_whole(output, limit))
+    EncodedOutput(encode_answer(output, limit))
 }
 
 /// What a task's function returns.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use actix::prelude::*;
-use flame_actor::{RemoteRecipient, remote, task};
+use flame_actor::{CallError, Context as Carried, ContextValue, Pool, RemoteRecipient, remote, task};
 use serde::{Deserialize, Serialize};
 
 /// Counts, on whatever runner it is.
@@ -206,4 +206,61 @@ pub async fn spin(begun: RemoteRecipient<Begun>) {
 #[task]
 pub async fn want_memory() -> usize {
     std::hint::black_box(Vec::<u8>::with_capacity(isize::MAX.unsigned_abs())).capacity()
+}
+
+/// What goes along with a call.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tenant(pub String);
+
+impl ContextValue for Tenant {
+    const NAME: &'static str = "tenant";
+}
+
+/// The process that runs it, and those of the calls below.
+#[task]
+pub async fn processes_below(pool: String, depth: u32) -> Vec<u32> {
+    let mut pids = vec![std::process::id()];
+    if depth > 0
+        && let Ok(below) = Pool::named(&pool)
+        && let Ok(more) = below.call(processes_below::task(pool, depth - 1)).await
+    {
+        pids.extend(more);
+    }
+    pids
+}
+
+/// The tenants of its own context, and of those of the calls below.
+#[task]
+pub async fn tenants_below(pool: String, depth: u32) -> Vec<Option<String>> {
+    let mut tenants = vec![Carried::current().get::<Tenant>().map(|tenant| tenant.0.clone())];
+    if depth > 0
+        && let Ok(below) = Pool::named(&pool)
+        && let Ok(more) = below.call(tenants_below::task(pool, depth - 1)).await
+    {
+        tenants.extend(more);
+    }
+    tenants
+}
+
+/// Has another pool run [`take`].
+#[task]
+pub async fn nested_take(
+    pool: String,
+    milliseconds: u64,
+    begun: RemoteRecipient<Begun>,
+) -> Result<u32, CallError> {
+    match Pool::named(&pool) {
+        Ok(pool) => pool.call(take::task(milliseconds, begun)).await,
+        Err(_) => Err(CallError::NotRegistered),
+    }
+}
+
+/// Calls a pool from a thread and a runtime of its own: its process, and the one that was called.
+#[task]
+pub fn call_from_a_thread(pool: String) -> (u32, u32) {
+    let called = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        runtime.block_on(async { Pool::named(&pool).ok()?.call(process_id::task()).await.ok() })
+    });
+    (std::process::id(), called.join().ok().flatten().unwrap_or_default())
 }

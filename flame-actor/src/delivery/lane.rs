@@ -13,7 +13,10 @@ use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context};
 use flame_transport::{Answers, Body, Inbox, Message};
 
 use super::{Delivery, Methods, fate::Fate, panics, undecodable};
-use crate::remote::{DownReason, ExportGuard, HAND_OVER, Peer, Refusal, parse};
+use crate::{
+    context::Context as Carried,
+    remote::{DownReason, ExportGuard, HAND_OVER, Peer, Refusal, parse},
+};
 
 /// The lane from one node to the actor whose context it runs in.
 pub(crate) struct Lane<A: Actor<Context = Context<A>>> {
@@ -108,9 +111,12 @@ fn handle<A: Actor<Context = Context<A>>>(
     let Some(method) = methods.get(parts.method as usize) else {
         return undecodable(message.question, answers, peer, "the actor has no such message");
     };
+    let Ok(context) = Carried::decode(parts.context) else {
+        return undecodable(message.question, answers, peer, "its context is malformed");
+    };
     let question = Cell::new(message.question);
     let delivery =
-        Delivery { payload: parts.payload, table: parts.table, question: &question, answers, peer };
+        Delivery { context, payload: parts.payload, table: parts.table, question: &question, answers, peer };
     let outcome = catch_unwind(AssertUnwindSafe(|| (method.deliver)(actor, ctx, delivery)));
     if let Err(panic) = outcome {
         let words = panics::words_of(&*panic);

@@ -9,15 +9,25 @@ pub(crate) mod forward;
 pub(crate) mod lane;
 pub(crate) mod panics;
 
-use std::{any::Any, cell::Cell, sync::Arc};
+use std::{
+    any::Any,
+    cell::Cell,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+};
 
-use actix::{Actor, Addr, Context, Handler, Message, dev::MessageResponse};
-use bytes::BytesMut;
+use actix::{
+    Actor, ActorFuture, Addr, Context, Handler, Message, ResponseActFuture, ResponseFuture,
+    dev::MessageResponse,
+};
+use bytes::{Bytes, BytesMut};
 use flame_transport::{Answers, Body, Owed, Question};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
 use crate::{
+    context::Context as Carried,
     dead_letters,
     remote::{Encoded, Peer, Refusal, Resolved, SendError, put_head, scope},
 };
@@ -58,6 +68,7 @@ impl<A: Actor<Context = Context<A>>> std::fmt::Debug for Methods<A> {
 
 /// One message on its way to a handler.
 pub(crate) struct Delivery<'a> {
+    pub(crate) context: Carried,
     pub(crate) payload: &'a [u8],
     pub(crate) table: Vec<Resolved>,
     /// What the sender waits for; taken when it is answered, so that what is left here after a panic can be.
@@ -73,7 +84,7 @@ where
     M: Message + DeserializeOwned + Send + 'static,
     M::Result: Serialize + Send,
 {
-    let Delivery { payload, table, question, answers, peer } = delivery;
+    let Delivery { context, payload, table, question, answers, peer } = delivery;
     let message = match scope::decode::<M>(payload, table) {
         Ok(message) => message,
         Err(error) => {
@@ -81,7 +92,13 @@ where
             return;
         }
     };
-    let response = actor.handle(message, ctx);
+    let response = if context.is_empty() {
+        actor.handle(message, ctx)
+    } else {
+        let response = context.enter(|| actor.handle(message, ctx));
+        let Some(response) = go_on_in::<A, M>(context, response) else { return };
+        response
+    };
     if question.get().is_none() {
         response.handle(ctx, None);
         return;
@@ -123,6 +140,42 @@ pub(crate) fn reply_owed<T: Serialize>(result: &T, owed: Owed, peer: &Arc<Peer>)
     });
 }
 
+/// Makes the context current in the future that a handler has returned, if it is one. Never `None`.
+fn go_on_in<A, M>(context: Carried, response: A::Result) -> Option<A::Result>
+where
+    A: Actor + Handler<M>,
+    M: Message + 'static,
+{
+    let mut response = Some(response);
+    let any: &mut dyn Any = &mut response;
+    if let Some(future) = any.downcast_mut::<Option<ResponseFuture<M::Result>>>() {
+        *future = future.take().map(|future| Box::pin(context.scope(future)) as ResponseFuture<_>);
+    } else if let Some(future) = any.downcast_mut::<Option<ResponseActFuture<A, M::Result>>>() {
+        *future =
+            future.take().map(|future| Box::pin(InContext { context, future }) as ResponseActFuture<_, _>);
+    }
+    response
+}
+
+struct InContext<A: Actor, T> {
+    context: Carried,
+    future: ResponseActFuture<A, T>,
+}
+
+impl<A: Actor, T> ActorFuture<A> for InContext<A, T> {
+    type Output = T;
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut A,
+        ctx: &mut A::Context,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<T> {
+        let Self { context, future } = self.get_mut();
+        context.enter(|| future.as_mut().poll(actor, ctx, task))
+    }
+}
+
 /// Tells the asker that there will be no answer, and of the panic that is to blame, if it was one.
 pub(crate) fn give_up(owed: Owed) {
     match panics::take_last() {
@@ -154,13 +207,15 @@ fn with_encoded<T: Serialize, R>(
 ) -> R {
     let mut out = SCRATCH.take();
     out.clear();
-    put_head(&mut out, 0, false);
+    put_head(&mut out, 0, &[], false);
     let head = out.len();
     let sent = match scope::encode(value, &mut out, peer.max_message()) {
         Ok(references) if references.is_empty() => send(Ok(Body::Copy(&out))),
         Ok(references) => {
             let payload = out.split_off(head).freeze();
-            match (Encoded::Referring { method: 0, payload, references }).for_link(peer) {
+            match (Encoded::Referring { method: 0, context: Bytes::new(), payload, references })
+                .for_link(peer)
+            {
                 Ok(sendable) => {
                     let sent = send(Ok(Body::Own(sendable.body.clone())));
                     sendable.sent();

@@ -25,6 +25,7 @@ use super::{
     snapshot::Publisher,
 };
 use crate::{
+    context::Context as Carried,
     delivery::{fate::Fate, lane::Lane, panics::words_of},
     registry::Registry,
     remote::{DownReason, ExportedChild, Peer, answer_naming, parse, scope},
@@ -74,6 +75,10 @@ struct Terms {
 impl Start {
     pub(super) fn host(&self) -> &Arc<Host> {
         &self.host
+    }
+
+    pub(super) fn refuse(self, failure: StartFailure) {
+        self.owed.refuse(Body::Own(failure.encode()));
     }
 
     /// Starts it on an arbiter of its own, which ends with it.
@@ -137,11 +142,13 @@ pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwne
     let refuse = |owed: Owed, failure: StartFailure| owed.refuse(Body::Own(failure.encode()));
     let actor = catch_unwind(AssertUnwindSafe(|| {
         let parts = parse(&body, &peer).map_err(|_| "its references are gone".to_owned())?;
-        scope::decode::<A>(parts.payload, parts.table).map_err(|error| error.to_string())
+        let context = Carried::decode(parts.context).map_err(|_| "its context is malformed".to_owned())?;
+        let actor = context.enter(|| scope::decode::<A>(parts.payload, parts.table));
+        Ok((context, actor.map_err(|error| error.to_string())?))
     }));
-    let actor = match actor {
+    let (carried, actor) = match actor {
         Ok(Ok(actor)) => actor,
-        Ok(Err(error)) => return refuse(owed, StartFailure::Undecodable(error)),
+        Ok(Err::<_, String>(error)) => return refuse(owed, StartFailure::Undecodable(error)),
         Err(panic) => return refuse(owed, StartFailure::Panicked(cut(words_of(&*panic)))),
     };
     // The link is lost if there is none of these; nobody waits for an answer then.
@@ -158,6 +165,7 @@ pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwne
     let life = Life {
         context: Some(Box::pin(ctx.into_future(actor))),
         start: Some((owed, answer)),
+        carried,
         fate,
         publisher: Publisher::new::<A>(child, &peer, supervised),
         end: None,
@@ -179,6 +187,8 @@ struct Life<A: Actor<Context = Context<A>>> {
     context: Option<InContext<A>>,
     /// The answer that is owed until `started` has run.
     start: Option<(Owed, Bytes)>,
+    /// Current in `started`.
+    carried: Carried,
     fate: Fate,
     publisher: Publisher,
     /// Fires when the child is to be ended by force.
@@ -214,9 +224,11 @@ impl<A: Actor<Context = Context<A>>> Future for Life<A> {
         let Some(context) = &mut this.context else { return Poll::Ready(()) };
         let running = &this.stop.0.running;
         let publisher = &this.publisher;
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            running.during(|| publisher.during(|| context.as_mut().poll(cx)))
-        }));
+        // Empty from the second time on.
+        let carried = std::mem::take(&mut this.carried);
+        let mut poll = || running.during(|| publisher.during(|| context.as_mut().poll(cx)));
+        let poll = || if carried.is_empty() { poll() } else { carried.enter(poll) };
+        let polled = catch_unwind(AssertUnwindSafe(poll));
         if let Err(panic) = &polled {
             let message = cut(words_of(&**panic));
             if let Some((owed, _)) = this.start.take() {

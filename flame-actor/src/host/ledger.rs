@@ -29,6 +29,8 @@ pub(super) struct Ledger {
 
 #[derive(Default)]
 struct Entries {
+    /// Nothing more may enter.
+    closed: bool,
     last: u64,
     by_number: HashMap<u64, Entry>,
 }
@@ -71,13 +73,24 @@ pub(crate) struct Busy {
 }
 
 impl Ledger {
-    pub(super) fn enter(self: &Arc<Self>, work: Work) -> Busy {
+    /// Some work begins; `None` if the door is closed.
+    pub(super) fn enter(self: &Arc<Self>, work: Work) -> Option<Busy> {
         let mut entries = self.entries();
+        if entries.closed {
+            return None;
+        }
         entries.last += 1;
         let number = entries.last;
         entries.by_number.insert(number, Entry { work, stuck: None, overdue: false });
         self.load.send_modify(|load| load.busy += 1);
-        Busy { ledger: Arc::clone(self), number }
+        Some(Busy { ledger: Arc::clone(self), number })
+    }
+
+    /// Closes the door if there is no work but what is overdue.
+    pub(super) fn close(&self) -> bool {
+        let mut entries = self.entries();
+        entries.closed |= entries.by_number.values().all(|entry| entry.overdue);
+        entries.closed
     }
 
     pub(super) fn load(&self) -> Load {

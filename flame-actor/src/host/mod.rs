@@ -15,7 +15,10 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -26,11 +29,12 @@ use tokio::sync::watch;
 
 pub(crate) use child::place;
 pub use child::{PlaceFn, Start};
-pub(crate) use here::{enter, here};
+pub(crate) use here::{enter, enter_process, here};
 pub(crate) use ledger::Busy;
 pub use snapshot::publish_snapshot;
 
 use crate::{
+    context::Context,
     registry::Registry,
     remote::{DownReason, Peer, PeerEvents},
 };
@@ -48,6 +52,7 @@ pub(crate) struct Host {
     arbiters: Arbiters,
     children: Mutex<HashMap<u64, StopHandle>>,
     ledger: Arc<Ledger>,
+    commissions: AtomicU64,
     notices: watch::Sender<Option<Notice>>,
 }
 
@@ -75,6 +80,7 @@ impl Host {
             arbiters: Arbiters::new(arbiters),
             children: Mutex::default(),
             ledger: Arc::default(),
+            commissions: AtomicU64::new(0),
             notices,
         };
         (Arc::new(host), heard)
@@ -114,6 +120,11 @@ impl Host {
         self.ledger.idle().await;
     }
 
+    /// Takes no more work, if there is none but what cannot be ended.
+    pub(crate) fn close(&self) -> bool {
+        self.ledger.close()
+    }
+
     /// How many children and tasks there still are.
     pub(crate) fn busy(&self) -> usize {
         self.ledger.load().busy
@@ -151,6 +162,11 @@ impl Host {
         }
     }
 
+    /// A number for something that is asked of the parent.
+    pub(crate) fn next_commission(&self) -> u64 {
+        self.commissions.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// The parent; `None` before it is there, and once it is lost.
     pub(crate) fn parent(&self) -> Option<Arc<Peer>> {
         self.peer.get()?.upgrade()
@@ -172,7 +188,9 @@ impl Host {
                     return refuse(owed, StartFailure::Unknown(format!("actor type {actor}")));
                 };
                 let stop = StopHandle::new(lifetime);
-                let busy = self.ledger.enter(Work::Child(stop.clone()));
+                let Some(busy) = self.ledger.enter(Work::Child(stop.clone())) else {
+                    return refuse(owed, StartFailure::Closed);
+                };
                 let start = Start { host, peer, body: inner, owed, child, stop, busy, supervised, own: None };
                 if own_arbiter { start_apart(place, start) } else { self.begin(move || place(start)) }
             }
@@ -182,8 +200,21 @@ impl Host {
                 };
                 let deadline = time.and_then(|time| Instant::now().checked_add(time));
                 let running = Running::default();
-                let busy = self.ledger.enter(Work::Task { deadline, question, running: running.clone() });
-                let job = Job { host, run, body: inner, owed, peer, deadline, running, busy };
+                let task = Work::Task { deadline, question, running: running.clone() };
+                let Some(busy) = self.ledger.enter(task) else {
+                    return refuse(owed, StartFailure::Closed);
+                };
+                let job = Job {
+                    host,
+                    run,
+                    body: inner,
+                    owed,
+                    peer,
+                    deadline,
+                    running,
+                    busy,
+                    context: Context::default(),
+                };
                 self.begin(move || job.begin());
             }
         }
@@ -219,8 +250,7 @@ impl Host {
 fn start_apart(place: PlaceFn, start: Start) {
     let own = match OwnArbiter::start() {
         Ok(own) => own,
-        // The asker is told that there is no answer.
-        Err(error) => return tracing::error!(%error, "no thread could be started for a child"),
+        Err(error) => return start.refuse(StartFailure::Unable(error.to_string())),
     };
     let (arbiter, host) = (own.handle().clone(), Arc::clone(start.host()));
     arbiter.spawn_fn(move || {

@@ -1,6 +1,6 @@
 //! What parent and runner say to each other, beside the messages of actors.
 //!
-//! An order is an ask of the runner's main port: `length:varint order body`, the body being that of a message (see
+//! An order is an ask of the runner's main port: `1:u8 length:varint order body`, the body being that of a message (see
 //! `remote::reference`) which holds the actor's value or the task's arguments. Notices are signals, which overtake
 //! everything.
 
@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flame_transport::{codec, varint};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub(crate) use crate::remote::cut;
 
-use crate::remote::DownReason;
+use crate::remote::{DownReason, LED};
 
 /// What a parent wants of a runner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,10 @@ pub(crate) enum StartFailure {
     Panicked(String),
     /// The task's output cannot be encoded.
     Unencodable(String),
+    /// It is known and sound, and the runner cannot begin it: it gets no thread.
+    Unable(String),
+    /// The runner is about to end and takes no more work. Nothing of it has begun.
+    Closed,
     /// The task took longer than it may.
     TimedOut,
 }
@@ -106,6 +110,16 @@ pub(crate) enum ToParent {
     Stalled,
     /// One of them is free again.
     Recovered,
+    /// The runner wants a child no more that it has commissioned; said behind the commission, on the main port.
+    LetGo {
+        /// The runner's number for it.
+        child: u64,
+    },
+    /// It gives up ownership of such a child, which lives on.
+    Detach {
+        /// The runner's number for it.
+        child: u64,
+    },
     /// What the runner logged.
     Log(Vec<LogLine>),
 }
@@ -117,32 +131,33 @@ pub(crate) struct LogLine {
     pub(crate) level: u8,
     pub(crate) target: String,
     pub(crate) message: String,
+    /// The trace that it belongs to.
+    pub(crate) traceparent: Option<String>,
     /// Events that were left out before this one.
     pub(crate) missed: u64,
 }
 
-/// What a runner says when it ends its link because it was told to go and nothing is left: what it has not answered by
-/// then it has not begun.
+/// What a runner says when it ends its link because it was told to go and nothing is left. It takes no work any more
+/// then, so what it has not answered it has not begun.
 pub(crate) const FINISHED: &str = "the runner has finished";
 
 const LIMIT: usize = 64 * 1024;
 
-/// An order with the body of what it is about.
-pub(crate) fn join(order: &Order, body: &[u8]) -> Bytes {
+/// An order with the body of what it is about; `None` if a text in it is beyond all measure.
+pub(crate) fn join<T: Serialize>(order: &T, body: &[u8]) -> Option<Bytes> {
     let mut head = BytesMut::with_capacity(64);
-    // An order has no text or number that could make it long.
-    let encoded = codec::encode(order, &mut head, LIMIT);
-    debug_assert!(encoded.is_ok());
-    let mut out = BytesMut::with_capacity(head.len() + body.len() + 4);
+    codec::encode(order, &mut head, LIMIT).ok()?;
+    let mut out = BytesMut::with_capacity(head.len() + body.len() + 5);
+    out.extend_from_slice(&[LED]);
     varint::put(&mut out, head.len() as u64);
     out.extend_from_slice(&head);
     out.extend_from_slice(body);
-    out.freeze()
+    Some(out.freeze())
 }
 
 /// The two parts again.
-pub(crate) fn split(bytes: &Bytes) -> Option<(Order, Bytes)> {
-    let mut rest = &bytes[..];
+pub(crate) fn split<T: DeserializeOwned>(bytes: &Bytes) -> Option<(T, Bytes)> {
+    let (&LED, mut rest) = bytes.split_first()? else { return None };
     let length = usize::try_from(varint::take(&mut rest)?).ok()?;
     let order = codec::decode(rest.get(..length)?).ok()?;
     Some((order, bytes.slice_ref(rest.get(length..)?)))

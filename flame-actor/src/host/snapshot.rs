@@ -14,7 +14,7 @@ use flame_transport::{Body, MAIN_PORT};
 use serde::Serialize;
 
 use super::protocol::ToParent;
-use crate::remote::{Peer, SendError, encode_whole};
+use crate::remote::{Peer, SendError, encode_answer};
 
 /// Publishes the state of a supervised child: its next incarnation starts from the last that was published, instead of
 /// from the value that was placed.
@@ -70,7 +70,7 @@ pub fn publish_snapshot<A: Actor + Serialize>(actor: &A) -> Result<(), SendError
     }
     let Some(parent) = publisher.parent.upgrade() else { return Ok(()) };
     let Some(link) = parent.link() else { return Ok(()) };
-    let value = encode_whole(actor, parent.max_message())?;
+    let value = encode_answer(actor, parent.max_message())?;
     let sendable = value.for_link(&parent).map_err(|_| SendError::Unreachable)?;
     let snapshot = ToParent::Snapshot { child: publisher.child, body: sendable.body.clone() };
     let body = snapshot.encode_within(parent.max_message())?;

@@ -5,7 +5,7 @@ use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -19,6 +19,7 @@ use super::{
     protocol::{StartFailure, cut},
 };
 use crate::{
+    context::Context,
     delivery::panics::words_of,
     remote::{Peer, parse},
     task::{EncodedOutput, References, RunFn, TaskRun},
@@ -34,30 +35,43 @@ pub(super) struct Job {
     pub(super) deadline: Option<Instant>,
     pub(super) running: Running,
     pub(super) busy: Busy,
+    /// Known once it was decoded.
+    pub(super) context: Context,
 }
+
+type Function = Box<dyn FnOnce() -> EncodedOutput + Send>;
 
 impl Job {
     /// Runs the task on this arbiter, or, a plain function, on a thread that may block, and answers with its output.
     ///
     /// The work is cancelled at its next await when its time is over or nobody waits for it any more; a plain function
     /// cannot be, and its slot stays taken until it returns.
-    pub(super) fn begin(self) {
+    pub(super) fn begin(mut self) {
         if self.owed.cancelled().now_or_never().is_some() {
             return;
         }
         if self.is_late() {
             return refuse(self.owed, &StartFailure::TimedOut);
         }
-        match self.running.during(|| decode(self.run, &self.body, &self.peer)) {
-            Ok(TaskRun::Async(work)) => drop(actix_rt::spawn(self.poll(work))),
-            Ok(TaskRun::Blocking(work)) => drop(tokio::task::spawn_blocking(move || self.call(work))),
+        match self.running.during(|| decode(&self)) {
+            Ok((context, work)) => {
+                self.context = context;
+                self.go_on(work);
+            }
             Err(failure) => refuse(self.owed, &failure),
+        }
+    }
+
+    fn go_on(self, work: TaskRun<EncodedOutput>) {
+        match work {
+            TaskRun::Async(work) => drop(actix_rt::spawn(self.poll(work))),
+            TaskRun::Blocking(work) => self.call_apart(work),
         }
     }
 
     async fn poll(self, mut work: Pin<Box<dyn Future<Output = EncodedOutput>>>) {
         let output = poll_fn(|cx| {
-            let polled = catch_unwind(AssertUnwindSafe(|| self.running.during(|| work.as_mut().poll(cx))));
+            let polled = catch_unwind(AssertUnwindSafe(|| self.during(|| work.as_mut().poll(cx))));
             polled.map_or_else(|panic| Err(panicked(&*panic)).into(), |output| output.map(Ok))
         });
         let outcome = tokio::select! {
@@ -71,10 +85,31 @@ impl Job {
         self.answer(outcome);
     }
 
+    /// Has a plain function called on a thread that may block, or says that there is none.
+    fn call_apart(self, work: Function) {
+        let job = Arc::new(Mutex::new(Some((self, work))));
+        let take =
+            |job: &Mutex<Option<(Self, Function)>>| job.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let apart = Arc::clone(&job);
+        let started = catch_unwind(AssertUnwindSafe(|| {
+            drop(tokio::task::spawn_blocking(move || {
+                if let Some((job, work)) = take(&apart) {
+                    job.call(work);
+                }
+            }));
+        }));
+        // That is how it tells that the system gives it no thread.
+        if let Err(panic) = started
+            && let Some((job, _)) = take(&job)
+        {
+            refuse(job.owed, &StartFailure::Unable(cut(words_of(&*panic))));
+        }
+    }
+
     /// On a thread that may block: nothing of this needs an arbiter, so none that is blocked can hold it up.
-    fn call(self, work: Box<dyn FnOnce() -> EncodedOutput + Send>) {
+    fn call(self, work: Function) {
         enter(Arc::clone(&self.host));
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.running.during(work)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.during(work)));
         let outcome = outcome.map_err(|panic| panicked(&*panic));
         let outcome = if self.is_late() { Err(StartFailure::TimedOut) } else { outcome };
         self.answer(outcome);
@@ -99,15 +134,26 @@ impl Job {
         drop(busy);
     }
 
+    /// Runs some of the task's code.
+    fn during<R>(&self, code: impl FnOnce() -> R) -> R {
+        self.running.during(|| self.context.enter(code))
+    }
+
     fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 }
 
-fn decode(run: RunFn, body: &Bytes, peer: &Arc<Peer>) -> Result<TaskRun<EncodedOutput>, StartFailure> {
+/// The task, ready to run, and its context.
+fn decode(job: &Job) -> Result<(Context, TaskRun<EncodedOutput>), StartFailure> {
+    let Job { run, body, peer, deadline, .. } = job;
     let started = catch_unwind(AssertUnwindSafe(|| {
         let parts = parse(body, peer).map_err(|_| "its references are gone".to_owned())?;
-        run(parts.payload, References(parts.table), peer.max_message()).map_err(|error| error.to_string())
+        let context = Context::decode(parts.context).map_err(|_| "its context is malformed".to_owned())?;
+        let context = deadline.map_or_else(|| context.clone(), |deadline| context.with_deadline(deadline));
+        let run = || run(parts.payload, References(parts.table), peer.max_message());
+        let work = context.enter(run).map_err(|error| error.to_string())?;
+        Ok((context, work))
     }));
     started.map_err(|panic| panicked(&*panic))?.map_err(StartFailure::Undecodable)
 }

@@ -15,7 +15,7 @@ use crate::{
     Parent, host,
     node::names::{Answer, Names, Refusal, Wish},
     registry::Registry,
-    remote::{Peer, RemoteAddr, SendError, decode_answer, encode_whole},
+    remote::{PLAIN, Peer, RemoteAddr, SendError, decode_answer, encode_whole},
     runner::guard,
 };
 
@@ -204,7 +204,8 @@ async fn ask_parent(parent: &Arc<Peer>, wish: &Wish) -> Result<Result<Answer, Re
     let link = parent.link().ok_or(SendError::NoReply)?;
     let sendable = encode_whole(wish, parent.max_message())?;
     let sendable = sendable.for_link(parent).map_err(|_| SendError::Unreachable)?;
-    let asked = link.lane(MAIN_PORT).ask(Body::Own(sendable.body.clone()));
+    let body = [&[PLAIN], &sendable.body[..]].concat();
+    let asked = link.lane(MAIN_PORT).ask(Body::Own(body.into()));
     let asked = asked.map_err(|error| SendError::from_send(error, parent.node()))?;
     sendable.sent();
     let body = asked.await.map_err(|error| SendError::from_ask(error, parent.node()))?;

@@ -13,6 +13,7 @@ use super::{
     hooks::Hooks,
     idle_check::IdleCheck,
     machine::PoolEvent,
+    nested::{self, Site},
     policy::{Growth, Placement},
     settings::{IdleShutdown, InvalidSettings, PoolOptions, SettingsProblem},
     sigterm,
@@ -275,7 +276,9 @@ impl PoolBuilder {
             sigterm::watch(&core).map_err(PoolError::Signal)?;
         }
         Supervisor::start_for(&core);
-        Ok(Pool { handle: Arc::new(Handle { core }) })
+        let handle = Arc::new(Handle { site: Site::Here(core) });
+        nested::enter(&handle);
+        Ok(Pool { handle })
     }
 
     fn with(mut self, set: impl FnOnce(PoolOptions) -> PoolOptions) -> Self {

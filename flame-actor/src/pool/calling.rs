@@ -2,7 +2,6 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
@@ -11,9 +10,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::{
-    Core,
     error::CallError,
     machine::{Affinity, Failure, Key},
+    nested::Site,
     running::{Answer, Call, run},
     wish::{Time, Wish},
 };
@@ -70,7 +69,7 @@ enum Stage<O> {
 }
 
 struct Prepared {
-    core: Arc<Core>,
+    site: Site,
     name: &'static str,
     task: Result<(u32, Encoded), CallError>,
     wish: Wish,
@@ -79,13 +78,13 @@ struct Prepared {
 }
 
 impl<O: DeserializeOwned + Send + 'static> Calling<O> {
-    pub(super) fn new<T: Task<Output = O>>(core: &Arc<Core>, task: &T) -> Self {
+    pub(super) fn new<T: Task<Output = O>>(site: &Site, task: &T) -> Self {
         Self {
             stage: Stage::Prepared(Prepared {
-                core: Arc::clone(core),
+                site: site.clone(),
                 name: T::NAME,
-                task: encode(task, core.link.max_message()),
-                wish: Wish::default(),
+                task: encode(task, site.max_message()),
+                wish: Wish::here(),
                 retries: 0,
                 detached: false,
             }),
@@ -137,20 +136,20 @@ impl<O: DeserializeOwned + Send + 'static> Calling<O> {
     /// Runs the task and forgets its output, see [`Pool::cast`](super::Pool::cast).
     pub fn cast(self) {
         let Stage::Prepared(prepared) = self.stage else { return };
-        let core = Arc::clone(&prepared.core);
-        let name = prepared.name;
-        let mut call: UnderWay<()> = Box::pin(async move { prepared.run().await.map(Answer::discard) });
+        let (site, name) = (prepared.site.clone(), prepared.name);
+        let call = Prepared { detached: true, ..prepared };
+        let mut call: UnderWay<()> = Box::pin(async move { call.run().await.map(Answer::discard) });
         // It takes its slot or its place in the queue here and now: so casts are bounded as calls are, and a pool that is told to
         // stop next knows of it. Its timers are of a runtime that is always there.
         let first = {
-            let _timers = core.parent.threads.network().enter();
+            let _timers = site.timers();
             call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         };
         match first {
-            Poll::Ready(outcome) => core.forget(name, outcome),
+            Poll::Ready(outcome) => site.forget(name, outcome),
             Poll::Pending => {
-                let threads = Arc::clone(&core.parent);
-                threads.threads.control().spawn(async move { core.forget(name, call.await) });
+                let place = site.clone();
+                place.spawn(async move { site.forget(name, call.await) });
             }
         }
     }
@@ -168,13 +167,13 @@ impl Prepared {
         if !self.detached {
             return Box::pin(async move { self.run().await?.decode() });
         }
-        let (core, name) = (Arc::clone(&self.core), self.name);
+        let (site, name) = (self.site.clone(), self.name);
         let (sender, outcome) = oneshot::channel();
-        let parent = Arc::clone(&core.parent);
-        parent.threads.control().spawn(async move {
+        let place = site.clone();
+        place.spawn(async move {
             let outcome = self.run().await;
             if let Err(outcome) = sender.send(outcome) {
-                core.forget(name, outcome.map(Answer::discard));
+                site.forget(name, outcome.map(Answer::discard));
             }
         });
         // The parent's threads are gone if nothing comes.
@@ -184,7 +183,11 @@ impl Prepared {
 
     async fn run(self) -> Result<Answer, CallError> {
         let (task, body) = self.task?;
-        run(&self.core, Call { task, body, wish: self.wish, retries: self.retries }).await
+        let call = Call { task, body, wish: self.wish, retries: self.retries };
+        match &self.site {
+            Site::Here(core) => run(core, call).await,
+            Site::Away(away) => away.call(call, self.detached).await,
+        }
     }
 }
 

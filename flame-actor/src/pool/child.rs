@@ -3,10 +3,10 @@
 use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use actix::{Actor, Context};
-use flame_transport::NodeId;
+use flame_transport::{Body, MAIN_PORT, NodeId};
 
 use crate::{
-    host::protocol::ToRunner,
+    host::protocol::{ToParent, ToRunner},
     remote::{DownReason, Peer, RemoteAddr, Supervised, cut},
     supervise::machine::Event,
     watch::Watch,
@@ -35,6 +35,8 @@ pub(super) enum Owned {
     Once(Arc<Peer>, u64),
     /// One that is started again.
     Supervised(Arc<Supervised>),
+    /// One that the parent has placed for this runner, under the number that this runner gave it.
+    Commissioned(Arc<Peer>, u64),
 }
 
 impl<A: Actor<Context = Context<A>>> Child<A> {
@@ -51,13 +53,18 @@ impl<A: Actor<Context = Context<A>>> Child<A> {
     /// The runner that the actor is on. While it is being started again, the one that it was placed on first.
     #[must_use]
     pub fn runner(&self) -> NodeId {
-        self.address.node().unwrap_or_else(|| self.ownership.node.clone())
+        let now = match self.ownership.owned {
+            Some(Owned::Supervised(_)) => self.address.node(),
+            _ => None,
+        };
+        now.unwrap_or_else(|| self.ownership.node.clone())
     }
 
     /// Stops the actor, and says why and how long it may take. `stopping` and `stopped` run on its runner; an actor that has
     /// not ended within `grace` (`stopping` kept it, or it waits for something) is ended by force at its next await.
     ///
-    /// The [`Watch`] resolves when it has ended, with [`DownReason::Shutdown`]; it can be dropped.
+    /// The [`Watch`] resolves when it has ended, with [`DownReason::Shutdown`]; it can be dropped. A child that a runner has placed
+    /// is let go as by dropping it: reason and grace are not handed on.
     ///
     /// # Examples
     ///
@@ -125,8 +132,20 @@ impl Ownership {
         Self { owned: Some(owned), node }
     }
 
+    /// That is where it is.
+    pub(super) fn is_on(&mut self, node: NodeId) {
+        self.node = node;
+    }
+
+    /// The runner that the child was started on.
+    pub(super) fn node(&self) -> &NodeId {
+        &self.node
+    }
+
     pub(super) fn detach(mut self) {
-        self.owned = None;
+        if let Some(Owned::Commissioned(parent, child)) = self.owned.take() {
+            tell(&parent, &ToParent::Detach { child });
+        }
     }
 }
 
@@ -148,6 +167,15 @@ impl Owned {
                 let reason = reason.map_or(DownReason::Stopped, |reason| DownReason::Shutdown { reason });
                 supervised.feed(Event::Stop { reason, grace });
             }
+            Self::Commissioned(parent, child) => tell(&parent, &ToParent::LetGo { child }),
         }
+    }
+}
+
+/// Not as a signal, which would overtake the commission.
+fn tell(parent: &Arc<Peer>, notice: &ToParent) {
+    // On a lost link there is nobody to tell: the parent sees the loss.
+    if let Some(link) = parent.link() {
+        drop(link.lane(MAIN_PORT).tell(Body::Own(notice.encode())));
     }
 }

@@ -150,6 +150,11 @@ impl Core {
         self.state().machine.inspect(Instant::now())
     }
 
+    /// Whether it takes new work.
+    pub(super) fn is_open(&self) -> bool {
+        !self.closing.load(Ordering::Acquire)
+    }
+
     pub(super) fn shut_down(self: &Arc<Self>) {
         self.closing.store(true, Ordering::Release);
         self.feed(Event::Shutdown);
@@ -171,6 +176,7 @@ impl Core {
             deadline: term.deadline(),
             affinity: wish.affinity.clone(),
             class: class.number,
+            origin: wish.origin,
             ..Request::new(RequestId(self.next_request.fetch_add(1, Ordering::Relaxed)))
         }
     }

@@ -2,7 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use flame_transport::NodeId;
+use bytes::{Bytes, BytesMut};
+use flame_transport::{NodeId, codec};
+use serde::{Deserialize, Serialize};
 
 use super::{
     boot_report::BootReport,
@@ -12,7 +14,7 @@ use super::{
 use crate::{backend::ExitReason, host::protocol::StartFailure, remote::SendError};
 
 /// How far a call or a child had come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum WorkPhase {
     /// It was not even queued: what was to be sent cannot be.
@@ -49,7 +51,7 @@ impl From<WaitPhase> for WorkPhase {
 }
 
 /// A runner went while it had work.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunnerLoss {
     /// Which runner.
@@ -94,7 +96,7 @@ impl RunnerLoss {
 /// }
 /// # assert!(is_safe_to_repeat(&CallError::NotRegistered));
 /// ```
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// The call's time is over. If a runner had the task, it is cancelled at its next await.
@@ -160,7 +162,7 @@ pub struct PlaceError<A> {
 }
 
 /// Why an actor was not placed.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceFailure {
     /// It got no slot: the queue is full, boots fail, or the pool is stopping.
@@ -204,13 +206,16 @@ pub enum PlaceFailure {
     /// It cannot be sent.
     #[error(transparent)]
     Message(#[from] SendError),
+    /// A runner cannot have its parent's pool start an actor again, or end it after a lifetime.
+    #[error("on a runner an actor is placed without restart policy and lifetime: have the parent place it")]
+    OfParent,
     /// No handler of it is registered in this executable.
     #[error(
         "the actor type {actor} has no #[remote] handler in this executable, so nobody could reach it elsewhere"
     )]
     NotRegistered {
         /// The type's name.
-        actor: &'static str,
+        actor: String,
     },
 }
 
@@ -300,7 +305,7 @@ impl PlaceFailure {
             Self::NotPlaced(failure) => phase_of(failure),
             Self::Panicked { .. } | Self::RunnerLost(_) | Self::Refused { .. } => WorkPhase::Running,
             Self::Answer { .. } => WorkPhase::Answering,
-            Self::Message(_) | Self::NotRegistered { .. } => WorkPhase::Preparing,
+            Self::Message(_) | Self::OfParent | Self::NotRegistered { .. } => WorkPhase::Preparing,
         }
     }
 
@@ -313,7 +318,7 @@ impl PlaceFailure {
                 Some(runner)
             }
             Self::RunnerLost(loss) => Some(&loss.runner),
-            Self::NotPlaced(_) | Self::Message(_) | Self::NotRegistered { .. } => None,
+            Self::NotPlaced(_) | Self::Message(_) | Self::OfParent | Self::NotRegistered { .. } => None,
         }
     }
 
@@ -357,6 +362,16 @@ impl PlaceFailure {
     }
 }
 
+/// An error for another node; empty, which is none, if its words are beyond all measure.
+pub(super) fn encode_error<E: Serialize>(error: &E) -> Bytes {
+    const LIMIT: usize = 64 * 1024;
+    let mut out = BytesMut::new();
+    match codec::encode(error, &mut out, LIMIT) {
+        Ok(()) => out.freeze(),
+        Err(_) => Bytes::new(),
+    }
+}
+
 fn boot_report(failure: &Failure) -> Option<&BootReport> {
     match failure {
         Failure::BootFailed { error } | Failure::Timeout { cause: Some(error), .. } => BootReport::of(error),
@@ -368,7 +383,7 @@ fn phase_of(failure: &Failure) -> WorkPhase {
     match failure {
         Failure::Timeout { phase, .. } => (*phase).into(),
         Failure::BootFailed { .. } => WorkPhase::Booting,
-        Failure::QueueFull { .. } | Failure::PoolClosed => WorkPhase::Queued,
+        Failure::QueueFull { .. } | Failure::PoolClosed | Failure::NoSuchPool { .. } => WorkPhase::Queued,
     }
 }
 
@@ -378,6 +393,8 @@ fn words(failure: StartFailure) -> String {
         StartFailure::Undecodable(error) => format!("what was sent cannot be decoded: {error}"),
         StartFailure::Unencodable(error) => format!("the output cannot be encoded: {error}"),
         StartFailure::Panicked(message) => format!("a panic: {message}"),
+        StartFailure::Unable(error) => format!("it cannot begin it: {error}"),
+        StartFailure::Closed => "it is about to end".to_owned(),
         StartFailure::TimedOut => "it took too long".to_owned(),
     }
 }

@@ -243,6 +243,7 @@ fn is_hopeless(failure: &PlaceFailure) -> bool {
         failure,
         PlaceFailure::NotPlaced(Failure::PoolClosed)
             | PlaceFailure::Message(_)
+            | PlaceFailure::OfParent
             | PlaceFailure::NotRegistered { .. }
             | PlaceFailure::Answer { .. }
     )

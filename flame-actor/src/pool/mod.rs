@@ -13,6 +13,7 @@
 //! | `cap` | a cap that pools share |
 //! | `boot_report`, `error` | what went wrong |
 //! | `orders` | what is asked of a runner |
+//! | `nested` | pools as their own runners see them |
 
 mod boot_report;
 mod builder;
@@ -27,6 +28,7 @@ mod hooks;
 mod idle_check;
 mod keeping;
 pub mod machine;
+mod nested;
 mod orders;
 mod placing;
 pub mod policy;
@@ -49,15 +51,20 @@ pub use calling::Calling;
 pub use cap::SharedCap;
 pub use child::Child;
 pub use error::{CallError, PlaceError, PlaceFailure, RunnerLoss, WorkPhase};
+pub use nested::UnknownPool;
 pub use placing::Placing;
 
 use self::{
     builder::cap_problems,
     core::Core,
     machine::{Event, PoolEvent},
+    nested::Site,
     settings::{InvalidSettings, Limits},
 };
-use crate::{outlet::Subscription, task::Task};
+use crate::{
+    outlet::{Outlet, Subscription},
+    task::Task,
+};
 
 /// A stream of what happens in a pool, bounded, with a count of what was missed.
 pub type PoolEvents = Subscription<PoolEvent>;
@@ -117,7 +124,7 @@ pub struct Pool {
 
 /// Shared by the clones of a [`Pool`]; drains it when it goes.
 struct Handle {
-    core: Arc<Core>,
+    site: Site,
 }
 
 impl Pool {
@@ -125,6 +132,57 @@ impl Pool {
     /// `<name>-<number>`.
     pub fn builder(name: impl Into<String>) -> PoolBuilder {
         PoolBuilder::new(name.into())
+    }
+
+    /// The pool of this name: in the parent its own, on a runner that of its parent. So a task or an actor calls a pool by the same
+    /// line wherever it runs, and gets the same errors in the same time.
+    ///
+    /// In the parent it is the pool that was started last under the name and is still open, whichever [`Parent`](crate::Parent) owns it if
+    /// there are several; the handle counts as any other, so the pool is not drained before it is dropped.
+    ///
+    /// On a runner the handle goes through the parent, where the name is looked up with each call, among the pools of the
+    /// parent that the runner belongs to. It owns nothing of the pool: [`stop`](Pool::stop),
+    /// [`stopped`](Pool::stopped) and [`resize`](Pool::resize) do nothing but warn, [`inspect`](Pool::inspect) knows nothing, and
+    /// [`subscribe`](Pool::subscribe) has ended.
+    ///
+    /// - A call to a runner's own pool runs on that runner, in its caller's slot, if no slot is free: a pool of one slot does
+    ///   not wait for itself.
+    /// - A call has no longer than what is left to the work that makes it, and is cancelled with it, unless it is
+    ///   [`detached`](Calling::detached) or a cast.
+    /// - A child that a runner has placed ends with its [`Child`], as in the parent, and with that runner, unless it is
+    ///   [detached](Child::detach).
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownPool`] in a parent that has no such pool. On a runner the calls fail, with
+    /// [`Failure::NoSuchPool`](machine::Failure::NoSuchPool).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use flame_actor::{CallError, Pool, backend::LocalBackend, task};
+    ///
+    /// #[task]
+    /// async fn sum(numbers: Vec<u64>) -> u64 {
+    ///     if numbers.len() < 2 {
+    ///         return numbers.iter().sum();
+    ///     }
+    ///     // The halves on any runners of the pool, or here if there is no slot.
+    ///     let (left, right) = numbers.split_at(numbers.len() / 2);
+    ///     let pool = Pool::named("sums").expect("it is the pool that runs this");
+    ///     let (left, right) = (pool.call(sum::task(left.to_vec())), pool.call(sum::task(right.to_vec())));
+    ///     left.await.unwrap() + right.await.unwrap()
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Pool::builder("sums").max(1).max_concurrency(1).backend(LocalBackend::new()).start()?;
+    /// assert_eq!(Pool::named("sums")?.call(sum::task(vec![1, 2, 3, 4])).await?, 10);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn named(name: &str) -> Result<Self, UnknownPool> {
+        Ok(Self { handle: nested::named(name)? })
     }
 
     /// Places an actor on a runner and starts it there: `actor.start()`, somewhere else.
@@ -144,7 +202,7 @@ impl Pool {
     where
         A: Actor<Context = Context<A>> + Serialize + DeserializeOwned,
     {
-        Placing::new(&self.handle.core, actor)
+        Placing::new(&self.handle.site, actor)
     }
 
     /// Runs a task on a runner and gives back its output.
@@ -177,7 +235,7 @@ impl Pool {
     /// # }
     /// ```
     pub fn call<T: Task>(&self, task: T) -> Calling<T::Output> {
-        Calling::new(&self.handle.core, &task)
+        Calling::new(&self.handle.site, &task)
     }
 
     /// Runs a task on a runner and forgets its output: `pool.call(task).cast()`. A failure is a dead letter and a warning in the
@@ -215,14 +273,19 @@ impl Pool {
     ///
     /// Dropping the future leaves the pool to drain by itself.
     pub async fn stop(&self) {
-        self.handle.core.shut_down();
-        self.handle.core.stopped().await;
+        if let Some(core) = self.own("stop") {
+            core.shut_down();
+            core.stopped().await;
+        }
     }
 
     /// What the pool has and waits for, and why it does or does not grow.
     #[must_use]
     pub fn inspect(&self) -> machine::Inspection {
-        self.handle.core.inspect()
+        match &self.handle.site {
+            Site::Here(core) => core.inspect(),
+            Site::Away(_) => machine::Inspection::unknown(),
+        }
     }
 
     /// Waits until the pool has stopped, whoever brings that about: [`stop`](Self::stop), the end of the last handle, or SIGTERM.
@@ -231,7 +294,9 @@ impl Pool {
     ///
     /// Dropping the future changes nothing.
     pub async fn stopped(&self) {
-        self.handle.core.stopped().await;
+        if let Some(core) = self.own("stopped") {
+            core.stopped().await;
+        }
     }
 
     /// Changes how many runners the pool keeps and how many it may have.
@@ -256,7 +321,7 @@ impl Pool {
     /// # }
     /// ```
     pub fn resize(&self, min: u32, max: u32) -> Result<(), InvalidSettings> {
-        let core = &self.handle.core;
+        let Some(core) = self.own("resize") else { return Limits::new(min, max).map(drop) };
         let cap = core.cap.get().map(|cap| cap_problems(min, cap.instances())).unwrap_or_default();
         core.feed(Event::Resize(Limits::new_with(min, max, cap)?));
         Ok(())
@@ -283,20 +348,37 @@ impl Pool {
     /// # }
     /// ```
     pub fn subscribe(&self) -> PoolEvents {
-        self.handle.core.events.subscribe()
+        match &self.handle.site {
+            Site::Here(core) => core.events.subscribe(),
+            Site::Away(_) => Outlet::closed().subscribe(),
+        }
+    }
+
+    /// The pool, if it is this process's own; else a warning that nothing is done.
+    fn own(&self, what: &'static str) -> Option<&Arc<Core>> {
+        match &self.handle.site {
+            Site::Here(core) => Some(core),
+            Site::Away(_) => {
+                tracing::warn!(pool = self.name(), what, "a runner cannot do that to a pool of its parent");
+                None
+            }
+        }
     }
 
     /// How many actors of this process the pool's runners can address.
     #[doc(hidden)]
     #[must_use]
     pub fn exports(&self) -> usize {
-        self.handle.core.runners(|runners| runners.exports())
+        match &self.handle.site {
+            Site::Here(core) => core.runners(|runners| runners.exports()),
+            Site::Away(_) => 0,
+        }
     }
 
     /// The pool's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.handle.core.name()
+        self.handle.site.name()
     }
 }
 
@@ -308,9 +390,10 @@ impl std::fmt::Debug for Pool {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.core.shut_down();
+        let Site::Here(core) = &self.site else { return };
+        core.shut_down();
         // Its supervisor does not keep it, and could not end the runners of a pool that is no more.
-        let core = Arc::clone(&self.core);
-        self.core.parent.threads.control().spawn(async move { core.stopped().await });
+        let kept = Arc::clone(core);
+        core.parent.threads.control().spawn(async move { kept.stopped().await });
     }
 }

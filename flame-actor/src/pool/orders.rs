@@ -8,10 +8,11 @@ use std::{
 
 use bytes::Bytes;
 use flame_transport::{AskError, Body, Interrupt, MAIN_PORT};
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::{
-    host::protocol::{Order, join},
+    host::protocol::join,
     remote::{Encoded, Peer, SendError, Sendable, discard},
 };
 
@@ -22,9 +23,10 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    pub(super) fn new(order: &Order, work: &Encoded, peer: &Arc<Peer>) -> Result<Self, SendError> {
+    pub(super) fn new<T: Serialize>(order: &T, work: &Encoded, peer: &Arc<Peer>) -> Result<Self, SendError> {
         let sendable = work.for_link(peer).map_err(|_| SendError::Unreachable)?;
-        Ok(Self { body: join(order, &sendable.body), sendable })
+        let too_long = SendError::TooLong { len: work.len(), max: peer.max_message() };
+        Ok(Self { body: join(order, &sendable.body).ok_or(too_long)?, sendable })
     }
 }
 
@@ -52,6 +54,10 @@ enum Answer<H> {
 pub(super) trait Held: Send + 'static {
     /// It is over.
     fn end(self, outcome: &Result<Bytes, AskError>);
+}
+
+impl Held for () {
+    fn end(self, _: &Result<Bytes, AskError>) {}
 }
 
 /// Sends an order.

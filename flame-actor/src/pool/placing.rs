@@ -16,12 +16,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
 use super::{
-    Core,
-    child::{Child, Owned, Ownership},
+    child::{Child, Ownership},
     error::{PlaceError, PlaceFailure},
     keeping,
     machine::{Affinity, Failure, Key},
-    starting::{Start, Started},
+    nested::{Away, Site},
+    starting::Start,
     wish::{Time, Wish},
 };
 use crate::{
@@ -37,7 +37,7 @@ use crate::{
 /// placing that has begun changes nothing.
 #[must_use = "the actor is placed when this is awaited, or asked for its address"]
 pub struct Placing<A: Actor> {
-    core: Arc<Core>,
+    site: Site,
     actor: Option<A>,
     remote: Arc<Remote>,
     /// Someone has the address: the actor is placed whatever becomes of this.
@@ -60,17 +60,17 @@ impl<A> Placing<A>
 where
     A: Actor<Context = Context<A>> + Serialize + DeserializeOwned,
 {
-    pub(super) fn new(core: &Arc<Core>, actor: A) -> Self {
-        let prepared = prepare(core, &actor);
+    pub(super) fn new(site: &Site, actor: A) -> Self {
+        let prepared = prepare(site, &actor);
         Self {
-            core: Arc::clone(core),
+            site: site.clone(),
             actor: Some(actor),
             remote: Remote::unconnected(),
             kept: Arc::default(),
             own_arbiter: false,
             lifetime: None,
             policy: Policy::default(),
-            wish: Wish::default(),
+            wish: Wish::here(),
             progress: Progress::Prepared(prepared),
         }
     }
@@ -123,6 +123,9 @@ impl<A: Actor<Context = Context<A>>> Placing<A> {
     /// waits for nothing, those that follow soon wait 100 ms, doubled up to 5 s. At most one incarnation serves at a time: after
     /// the loss of a runner the next one starts when the backend has confirmed that it is gone, or when its lease
     /// ([`LinkConfig::with_lease`](crate::LinkConfig::with_lease)) has run out, and 5 s more.
+    ///
+    /// Only a pool's own process can keep a child so: on a runner a placing with a restart policy or a lifetime fails with
+    /// [`PlaceFailure::OfParent`].
     ///
     /// When the actor's runner has to go (SIGTERM, a reclaimed node), the actor handles what has come to it, stops, and is started
     /// elsewhere, which does not count as a restart.
@@ -208,22 +211,24 @@ impl<A: Actor<Context = Context<A>>> Placing<A> {
                 return;
             }
         };
-        let start = Start {
-            core: Arc::clone(&self.core),
-            actor,
-            own_arbiter: self.own_arbiter,
-            lifetime: self.lifetime,
-            wish: std::mem::take(&mut self.wish),
+        let (own_arbiter, lifetime) = (self.own_arbiter, self.lifetime);
+        let (wish, kept) = (std::mem::take(&mut self.wish), Arc::clone(&self.kept));
+        let supervised = self.policy.restart != Restart::Temporary;
+        let way = match &self.site {
+            Site::Here(core) => {
+                let start = Start { core: Arc::clone(core), actor, own_arbiter, lifetime, wish };
+                if supervised {
+                    let supervised = Supervised::new(self.policy, value, self.site.max_message());
+                    self.remote = Remote::supervised(Arc::clone(&supervised));
+                    return self.site.spawn(keeping::keep(start, supervised, kept, done));
+                }
+                Way::Here(start)
+            }
+            Site::Away(_) if supervised || lifetime.is_some() => Way::None,
+            Site::Away(away) => Way::Away { away: Arc::clone(away), actor, own_arbiter, wish },
         };
-        let (kept, control) = (Arc::clone(&self.kept), self.core.parent.threads.control());
-        if self.policy.restart == Restart::Temporary {
-            let job = Job { start, remote: Arc::clone(&self.remote), kept };
-            control.spawn(job.run(value, done));
-        } else {
-            let supervised = Supervised::new(self.policy, value, self.core.link.max_message());
-            self.remote = Remote::supervised(Arc::clone(&supervised));
-            control.spawn(keeping::keep(start, supervised, kept, done));
-        }
+        let job = Job { way, remote: Arc::clone(&self.remote), kept };
+        self.site.spawn(job.run(value, done));
     }
 }
 
@@ -263,45 +268,58 @@ impl<A: Actor> std::fmt::Debug for Placing<A> {
     }
 }
 
-fn prepare<A>(core: &Core, actor: &A) -> Result<(u32, Encoded), PlaceFailure>
+fn prepare<A>(site: &Site, actor: &A) -> Result<(u32, Encoded), PlaceFailure>
 where
     A: Actor<Context = Context<A>> + Serialize,
 {
     let registry = Registry::get().map_err(SendError::from)?;
-    let number = registry.actor::<A>().ok_or(PlaceFailure::NotRegistered { actor: type_name::<A>() })?;
-    let body = encode_whole(actor, core.link.max_message()).map_err(SendError::from)?;
+    let number =
+        registry.actor::<A>().ok_or(PlaceFailure::NotRegistered { actor: type_name::<A>().to_owned() })?;
+    let body = encode_whole(actor, site.max_message()).map_err(SendError::from)?;
     Ok((number, body))
 }
 
 /// Who waits to own what is placed.
 pub(super) type Outcome = oneshot::Sender<Result<Ownership, PlaceFailure>>;
 
-/// The placing of one actor that is never started again, on the parent's control thread.
+/// The placing of one actor that is never started again, behind the back of whoever wants it.
 struct Job {
-    start: Start,
+    way: Way,
     remote: Arc<Remote>,
     kept: Arc<AtomicBool>,
+}
+
+/// The way of an actor to a runner.
+enum Way {
+    /// Of a pool of this process.
+    Here(Start),
+    /// Of a pool of the parent's.
+    Away { away: Arc<Away>, actor: u32, own_arbiter: bool, wish: Wish },
+    /// The parent's pool keeps no child for a runner.
+    None,
 }
 
 impl Job {
     async fn run(self, value: Encoded, mut done: Outcome) {
         let outcome = tokio::select! {
             biased;
-            outcome = self.start.place(&value, None) => outcome,
+            outcome = self.place(&value) => outcome,
             () = abandoned(&mut done, &self.kept) => return,
         };
-        let outcome = match outcome {
-            Ok(Started { boarding, port, child }) => {
-                boarding.peer.adopt(port, &self.remote);
-                let node = boarding.peer.node().clone();
-                Ok(Ownership::new(Owned::Once(boarding.peer, child), node))
-            }
-            Err(reason) => {
-                self.remote.fail(&DownReason::NotStarted { message: reason.to_string() });
-                Err(reason)
-            }
-        };
+        if let Err(reason) = &outcome {
+            self.remote.fail(&DownReason::NotStarted { message: reason.to_string() });
+        }
         hand(done, outcome, &self.kept);
+    }
+
+    async fn place(&self, value: &Encoded) -> Result<Ownership, PlaceFailure> {
+        match &self.way {
+            Way::Here(start) => start.settle(value, &self.remote).await,
+            Way::Away { away, actor, own_arbiter, wish } => {
+                away.place((*actor, value), *own_arbiter, wish, &self.remote).await
+            }
+            Way::None => Err(PlaceFailure::OfParent),
+        }
     }
 }
 

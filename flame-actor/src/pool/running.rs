@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flame_transport::{AskError, codec};
+use flame_transport::{AskError, Body, Owed, codec};
 use serde::de::DeserializeOwned;
 
 use super::{
     Core,
     core::Seat,
-    error::{CallError, RunnerLoss, WorkPhase},
+    error::{CallError, RunnerLoss, WorkPhase, encode_error},
     orders::{self, Sent},
     wish::{Term, Wish},
 };
 use crate::{
     host::protocol::{Order, StartFailure},
-    remote::{Encoded, Peer, decode_answer, discard},
+    remote::{self, Encoded, Peer, decode_answer, discard, rebase},
 };
 
 /// A call that is encoded and may be sent to any runner.
@@ -37,6 +37,30 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    pub(super) fn new(body: Bytes, peer: Arc<Peer>) -> Self {
+        Self { body, peer }
+    }
+
+    /// Answers another node with it.
+    pub(super) fn hand_on(self, owed: Owed, asker: &Arc<Peer>) {
+        let runner = self.peer.node().clone();
+        let refuse = |owed: Owed, message: &str| {
+            let error = CallError::Output { runner: runner.clone(), message: message.to_owned() };
+            owed.refuse(Body::Own(encode_error(&error)));
+        };
+        match rebase(Body::Own(self.body), &self.peer) {
+            Ok(remote::Ready::Plain(body)) => owed.reply(body),
+            Ok(remote::Ready::Referring(answer)) => match answer.for_link(asker) {
+                Ok(sendable) => {
+                    owed.reply(Body::Own(sendable.body.clone()));
+                    sendable.sent();
+                }
+                Err(_) => refuse(owed, "the caller is gone"),
+            },
+            Err(_) => refuse(owed, "its references are gone"),
+        }
+    }
+
     pub(super) fn decode<O: DeserializeOwned>(self) -> Result<O, CallError> {
         decode_answer(&self.body, Some(&self.peer)).map_err(|error| CallError::Output {
             runner: self.peer.node().clone(),
@@ -52,7 +76,7 @@ impl Answer {
 
 /// Runs a call on a runner. Dropped midway, it cancels it.
 pub(super) async fn run(core: &Arc<Core>, call: Call) -> Result<Answer, CallError> {
-    let term = call.wish.time.begin(core.settings.timeout());
+    let term = call.wish.begin(core.settings.timeout());
     let class = core.class(&call.wish);
     let mut retries = call.retries;
     loop {
@@ -96,6 +120,11 @@ async fn hand_over(core: &Arc<Core>, call: &Call, term: Term, mut seat: Seat) ->
                 let failure = codec::decode(&body)
                     .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
                 Err(CallError::from_start(failure, runner, term))
+            }
+            // The runner lives, and what ran there has ended without a word.
+            Some(Err(AskError::Dropped)) => {
+                let message = "it was given up without an answer".to_owned();
+                Err(CallError::Panicked { runner, message })
             }
             Some(Err(lost)) => Ok(Outcome::Lost(core.loss_of(&boarding, lost.to_string(), term).await)),
         };

@@ -275,6 +275,9 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Of a pool of which nothing is known.
+    pub(in crate::pool) const NONE: Self = Self { min: 0, max: 0 };
+
     /// Keeps `min` runners and has `max` at most.
     ///
     /// # Errors

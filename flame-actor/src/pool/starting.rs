@@ -10,6 +10,7 @@ use flame_transport::{AskError, codec};
 
 use super::{
     Core,
+    child::{Owned, Ownership},
     core::Seat,
     error::{PlaceFailure, WorkPhase},
     machine::RunnerSeq,
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     host::protocol::{Lifetime, Order, StartFailure},
-    remote::{Charge, Encoded, placed_port},
+    remote::{Charge, Encoded, Remote, placed_port},
 };
 
 /// What is known of an actor that is to be started, whatever its value is by then.
@@ -51,6 +52,20 @@ pub(super) struct Supervision<'a> {
 }
 
 impl Start {
+    /// Places an actor that is never started again, and connects `remote` to it.
+    ///
+    /// Dropped midway, it takes the actor back down.
+    pub(super) async fn settle(
+        &self,
+        value: &Encoded,
+        remote: &Arc<Remote>,
+    ) -> Result<Ownership, PlaceFailure> {
+        let Started { boarding, port, child } = self.place(value, None).await?;
+        boarding.peer.adopt(port, remote);
+        let node = boarding.peer.node().clone();
+        Ok(Ownership::new(Owned::Once(boarding.peer, child), node))
+    }
+
     /// Places the actor's value on a runner and starts it there.
     ///
     /// Dropped midway, it takes the actor back down.
@@ -60,7 +75,9 @@ impl Start {
         supervision: Option<Supervision<'_>>,
     ) -> Result<Started, PlaceFailure> {
         let core = &self.core;
-        let term = self.wish.time.begin(core.settings.timeout());
+        let is_first = supervision.as_ref().is_none_or(|supervision| supervision.charge.incarnation.0 == 1);
+        let of_pool = core.settings.timeout();
+        let term = if is_first { self.wish.begin(of_pool) } else { self.wish.begin_again(of_pool) };
         let class = core.class(&self.wish);
         let unplaced = |failure| PlaceFailure::unplaced(failure, term);
         let mut seat = core.seat(core.request(&self.wish, &class, term)).await.map_err(unplaced)?;
@@ -114,6 +131,10 @@ impl Start {
                 let failure = codec::decode(&body)
                     .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
                 Err(PlaceFailure::from_start(failure, node))
+            }
+            Some(Err(AskError::Dropped)) => {
+                let message = "it was given up without an answer".to_owned();
+                Err(PlaceFailure::Panicked { runner: node, message })
             }
             Some(Err(lost)) => {
                 let loss = self.core.loss_of(&boarding, lost.to_string(), term).await;

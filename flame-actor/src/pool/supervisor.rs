@@ -7,7 +7,7 @@ use std::{
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use bytes::Bytes;
-use flame_transport::{Inbox, Joined, Link, LinkLost, codec};
+use flame_transport::{Body, Inbox, Joined, LinkLost, Owed, codec};
 
 use super::{
     boot_report::{BootCause, BootPhase, BootReport},
@@ -15,12 +15,13 @@ use super::{
     errands::{Errand, Errands},
     idle_check,
     machine::{BootFailure, Event, PoolEvent, RunnerSeq},
+    nested::Commissions,
 };
 use crate::{
     backend::{Boot, BootError, BoxFuture, ExitReason, Instance, Resources, Ticket},
     host::protocol::{ToParent, ToRunner},
     node::names::Names,
-    remote::{Peer, PeerEvents, received},
+    remote::{LED, PLAIN, Peer, PeerEvents, rebase},
     runner::logs,
     supervise::machine::Event as Supervision,
 };
@@ -202,61 +203,81 @@ async fn create(
 fn on_join(core: &Weak<Core>, runner: RunnerSeq, joined: Joined) {
     let Some(pool) = core.upgrade() else { return };
     let threads = &pool.parent.threads;
-    let events = Arc::new(RunnerEvents { core: Weak::clone(core), runner });
-    let (peer, inbox) = Peer::start(joined, threads.control().clone(), threads.network(), events);
-    let names = Arc::clone(&pool.parent.names);
-    let listener = Listener { core: Weak::clone(core), number: runner, peer: Arc::clone(&peer), names };
-    peer.spawn(listener.listen(inbox, pool.name().to_owned()));
+    let commissions = Commissions::of(Weak::clone(core), runner);
+    let events = RunnerEvents { core: Weak::clone(core), runner, commissions: Arc::clone(&commissions) };
+    let (peer, inbox) = Peer::start(joined, threads.control().clone(), threads.network(), Arc::new(events));
+    let ear = Ear {
+        core: Weak::clone(core),
+        runner,
+        peer: Arc::clone(&peer),
+        names: Arc::clone(&pool.parent.names),
+        commissions,
+        pool: pool.name().to_owned(),
+    };
+    peer.spawn(ear.listen(inbox));
     pool.runners(|runners| runners.joined(runner, &peer));
     aboard(&pool, runner);
 }
 
-/// Takes what a runner says on the main port: questions for names, its log, and its children's snapshots.
-struct Listener {
+/// Takes what a runner says on the main port.
+struct Ear {
     core: Weak<Core>,
-    number: RunnerSeq,
+    runner: RunnerSeq,
     peer: Arc<Peer>,
     names: Arc<Names>,
+    commissions: Arc<Commissions>,
+    pool: String,
 }
 
-impl Listener {
-    async fn listen(self, mut inbox: Inbox, pool: String) {
-        let Some(answers) = self.peer.link().map(Link::answers) else { return };
-        let runner = self.peer.node().name();
+impl Ear {
+    async fn listen(self, mut inbox: Inbox) {
+        let Some(link) = self.peer.link() else { return };
+        let answers = link.answers();
         loop {
-            let said = std::future::poll_fn(|cx| {
+            let message = std::future::poll_fn(|cx| {
                 inbox.poll_next(cx).map(|message| {
-                    message.map(|message| match message.question {
-                        None => Ok(codec::decode::<ToParent>(message.body)),
-                        Some(question) => Err((message.body.to_vec(), question)),
-                    })
+                    message.map(|message| (Bytes::copy_from_slice(message.body), message.question))
                 })
             });
-            match said.await {
-                Some(Err((body, question))) => {
-                    self.names.answer_from_afar(&body, answers.owe(question), &self.peer);
-                }
-                Some(Ok(Ok(ToParent::Log(lines)))) => logs::relay(lines, runner, &pool),
-                Some(Ok(Ok(ToParent::Snapshot { child, body }))) => self.snapshot(child, body),
-                Some(Ok(_)) => {
-                    tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood")
-                }
+            match message.await {
+                Some((body, Some(question))) => self.answer(&body, answers.owe(question)),
+                Some((body, None)) => self.hear(&body),
                 None => return,
             }
         }
     }
 
+    fn answer(&self, body: &Bytes, owed: Owed) {
+        match body.split_first() {
+            Some((&PLAIN, wish)) => self.names.answer_from_afar(wish, owed, &self.peer),
+            Some((&LED, _)) => self.commissions.take(body, owed, &self.peer),
+            _ => self.wonder(),
+        }
+    }
+
+    fn hear(&self, body: &[u8]) {
+        match codec::decode(body) {
+            Ok(ToParent::Log(lines)) => logs::relay(lines, self.peer.node().name(), &self.pool),
+            Ok(ToParent::LetGo { child }) => self.commissions.let_go(child),
+            Ok(ToParent::Detach { child }) => self.commissions.detach(child),
+            Ok(ToParent::Snapshot { child, body }) => self.snapshot(child, body),
+            _ => self.wonder(),
+        }
+    }
+
     fn snapshot(&self, child: u64, body: Bytes) {
-        let Some(from) = received(body, &self.peer) else {
-            return tracing::warn!(target: "flame::pool", runner = %self.peer.node(), "a snapshot cannot be understood");
-        };
-        let charge = self
-            .core
-            .upgrade()
-            .and_then(|core| core.runners(|runners| runners.charge_of(self.number, child)));
+        let Ok(from) = rebase(Body::Own(body), &self.peer) else { return self.wonder() };
+        let from = from.into_encoded();
+        let core = self.core.upgrade();
+        let charge = core.and_then(|core| core.runners(|runners| runners.charge_of(self.runner, child)));
         if let Some(charge) = charge {
             charge.feed(|incarnation| Supervision::Snapshot { incarnation, from });
         }
+    }
+
+    fn wonder(&self) {
+        let runner = self.peer.node().name();
+        tracing::warn!(target: "flame::pool", runner, "a runner says what cannot be understood");
     }
 }
 
@@ -303,6 +324,7 @@ fn aboard(core: &Arc<Core>, runner: RunnerSeq) {
 struct RunnerEvents {
     core: Weak<Core>,
     runner: RunnerSeq,
+    commissions: Arc<Commissions>,
 }
 
 impl PeerEvents for RunnerEvents {
@@ -327,7 +349,13 @@ impl PeerEvents for RunnerEvents {
             Ok(ToParent::Overdue) => core.feed(Event::Condemn(self.runner)),
             Ok(ToParent::Stalled) => core.feed(Event::Stalled(self.runner)),
             Ok(ToParent::Recovered) => core.feed(Event::Recovered(self.runner)),
-            Ok(ToParent::Log(_) | ToParent::Snapshot { .. }) => {}
+            // Said on the main port, behind what they are about.
+            Ok(
+                ToParent::Log(_)
+                | ToParent::LetGo { .. }
+                | ToParent::Detach { .. }
+                | ToParent::Snapshot { .. },
+            ) => {}
             Err(error) => {
                 tracing::warn!(target: "flame::pool", %error, "a notice of a runner cannot be decoded")
             }
@@ -346,6 +374,7 @@ impl PeerEvents for RunnerEvents {
         // First the loss: the slots that come back must not be given to anyone.
         core.feed(Event::Lost(self.runner));
         drop(seats);
+        self.commissions.lost();
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::machine::Affinity;
-use crate::backend::Resources;
+use super::machine::{Affinity, RunnerSeq};
+use crate::{backend::Resources, context::Context};
 
 /// The options of one piece of work.
 #[derive(Default)]
@@ -11,6 +11,36 @@ pub(super) struct Wish {
     pub(super) time: Time,
     pub(super) affinity: Option<Affinity>,
     pub(super) resources: Option<Resources>,
+    /// The deadline of the work that asks for this.
+    pub(super) inherited: Option<Instant>,
+    /// The runner of the same pool that the work which asks for this runs on.
+    pub(super) origin: Option<RunnerSeq>,
+}
+
+impl Wish {
+    /// Of the code that asks, as long as it says nothing more.
+    pub(super) fn here() -> Self {
+        Self { inherited: Context::current().deadline(), ..Self::default() }
+    }
+
+    /// The time begins to run.
+    pub(super) fn begin(&self, of_pool: Option<Duration>) -> Term {
+        let term = self.time.begin(of_pool);
+        match self.inherited {
+            Some(inherited) if term.deadline.is_none_or(|deadline| inherited < deadline) => {
+                Time::Until(inherited).begin(None)
+            }
+            _ => term,
+        }
+    }
+
+    /// The time of another attempt, long after whoever asked for the first one.
+    pub(super) fn begin_again(&self, of_pool: Option<Duration>) -> Term {
+        match self.time {
+            Time::Until(_) => Time::OfPool.begin(of_pool),
+            time => time.begin(of_pool),
+        }
+    }
 }
 
 /// How long work may take, queue and boot included.
@@ -33,8 +63,7 @@ pub(super) struct Term {
 }
 
 impl Time {
-    /// The time begins to run.
-    pub(super) fn begin(self, of_pool: Option<Duration>) -> Term {
+    fn begin(self, of_pool: Option<Duration>) -> Term {
         let now = Instant::now();
         let within = |limit: Option<Duration>| Term {
             limit,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use flame_transport::{AskError, LinkLost, NodeId, codec, codec::EncodeError};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::backend::ExitReason;
 
@@ -174,21 +174,43 @@ impl SendError {
 
     pub(crate) fn from_ask(error: AskError, node: &NodeId) -> Self {
         match error {
-            AskError::Refused { body } => match codec::decode(&body) {
-                Ok(Refusal::Panicked(message)) => Self::Panicked { message },
-                Ok(Refusal::Undecodable(message)) => Self::Decode { what: "the message", message },
-                Ok(Refusal::Unencodable(message)) => Self::Unanswerable { message },
-                Ok(Refusal::Gone(reason)) => Self::Gone(reason),
-                Ok(Refusal::Lost(node, reason)) => Self::NodeLost { node, reason },
-                Ok(Refusal::Unreachable) => Self::Unreachable,
-                Ok(Refusal::Full) => Self::Full,
-                Ok(Refusal::Restarting) => Self::Restarting,
-                Ok(Refusal::TooLong(len, max)) => Self::TooLong { len, max },
+            AskError::Refused { body } => match codec::decode::<Refusal>(&body) {
+                Ok(refusal) => refusal.into(),
                 Err(error) => Self::Decode { what: "the answer", message: error.to_string() },
             },
             AskError::Closed { reason } => Self::Gone(DownReason::decode(&reason)),
             AskError::Lost(reason) => Self::NodeLost { node: node.clone(), reason },
             _ => Self::NoReply,
+        }
+    }
+}
+
+/// As far as another node can understand it.
+impl Serialize for SendError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let refusal = Refusal::of(self.clone());
+        refusal.unwrap_or_else(|| Refusal::Undecodable(self.to_string())).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SendError {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Refusal::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl From<Refusal> for SendError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Panicked(message) => Self::Panicked { message },
+            Refusal::Undecodable(message) => Self::Decode { what: "the message", message },
+            Refusal::Unencodable(message) => Self::Unanswerable { message },
+            Refusal::Gone(reason) => Self::Gone(reason),
+            Refusal::Lost(node, reason) => Self::NodeLost { node, reason },
+            Refusal::Unreachable => Self::Unreachable,
+            Refusal::Full => Self::Full,
+            Refusal::Restarting => Self::Restarting,
+            Refusal::TooLong(len, max) => Self::TooLong { len, max },
         }
     }
 }

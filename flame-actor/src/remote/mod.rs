@@ -42,12 +42,13 @@ pub use request::Request;
 pub(crate) use any::AnyAddr;
 pub(crate) use error::{Refusal, cut};
 pub(crate) use export::ExportedChild;
-pub(crate) use outgoing::{HAND_OVER, encode_whole};
+pub(crate) use outgoing::{HAND_OVER, encode_answer, encode_whole};
 pub(crate) use peer::{ExportGuard, Peer, PeerEvents};
 pub(crate) use reference::{
-    Encoded, Resolved, Sendable, answer_naming, discard, parse, placed_port, put_head,
+    Encoded, LED, PLAIN, Ready, Resolved, Sendable, answer_naming, discard, parse, placed, placed_port,
+    put_head,
 };
-pub(crate) use relay::received;
+pub(crate) use relay::{answer_placed, rebase};
 pub(crate) use request::decode_answer;
 pub(crate) use supervised::{Charge, Order as KeeperOrder, Supervised};
 pub(crate) use target::Remote;

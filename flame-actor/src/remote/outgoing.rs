@@ -15,7 +15,7 @@ use super::{
     scope,
     target::Remote,
 };
-use crate::dead_letters;
+use crate::{context::Context, dead_letters};
 
 /// A message that can be sent to another node: it, and what its handler answers, can be encoded and decoded.
 ///
@@ -39,7 +39,7 @@ pub(crate) const HAND_OVER: u32 = u32::MAX - 1;
 /// The body that says so.
 pub(super) fn hand_over() -> BytesMut {
     let mut body = BytesMut::new();
-    put_head(&mut body, HAND_OVER, false);
+    put_head(&mut body, HAND_OVER, &[], false);
     body
 }
 
@@ -47,7 +47,7 @@ thread_local! {
     static SCRATCH: Cell<BytesMut> = Cell::new(BytesMut::new());
 }
 
-/// Encodes a message and has it sent.
+/// Encodes a message, with the context of this code, and has it sent.
 #[inline]
 pub(super) fn with_encoded<M: Serialize, R>(
     method: u32,
@@ -55,17 +55,29 @@ pub(super) fn with_encoded<M: Serialize, R>(
     limit: usize,
     send: impl FnOnce(Ready<'_>) -> R,
 ) -> Result<R, EncodeError> {
+    encode_in(&Context::current(), method, message, limit, send)
+}
+
+#[inline]
+fn encode_in<M: Serialize, R>(
+    context: &Context,
+    method: u32,
+    message: &M,
+    limit: usize,
+    send: impl FnOnce(Ready<'_>) -> R,
+) -> Result<R, EncodeError> {
     /// A body up to this long is copied into the link's buffer; beyond it, it is handed over.
     const COPY: usize = 8 * 1024;
+    let context = context.encode()?;
     // Taken, not borrowed: the user's code that encodes may send messages itself.
     let mut out = SCRATCH.take();
     out.clear();
-    put_head(&mut out, method, false);
+    put_head(&mut out, method, &context, false);
     let head = out.len();
     let references = scope::encode(message, &mut out, limit)?;
     let ready = if !references.is_empty() {
         let payload = out.split_off(head).freeze();
-        Ready::Referring(Encoded::Referring { method, payload, references })
+        Ready::Referring(Encoded::Referring { method, context, payload, references })
     } else if out.len() > COPY {
         Ready::Plain(Body::Own(out.split().freeze()))
     } else {
@@ -76,7 +88,12 @@ pub(super) fn with_encoded<M: Serialize, R>(
     Ok(sent)
 }
 
-/// Encodes a value that is sent later, over a link that is not known yet.
+/// Encodes an answer that is sent later.
+pub(crate) fn encode_answer<T: Serialize>(value: &T, limit: usize) -> Result<Encoded, EncodeError> {
+    encode_in(&Context::default(), 0, value, limit, |ready| ready.into_encoded())
+}
+
+/// Encodes a value that is sent later, over a link that is not known yet, with the context of this code.
 pub(crate) fn encode_whole<T: Serialize>(value: &T, limit: usize) -> Result<Encoded, EncodeError> {
     with_encoded(0, value, limit, |ready| ready.into_encoded())
 }

@@ -340,7 +340,8 @@ impl Service for Upcalls {
         let Some(peer) = self.0.upgrade() else { return };
         tracing::debug!(target: "flame::dead_letter", peer = %peer.node, port, bytes = body.len(), "a message came for an actor that has gone");
         dead_letters::publish(None, Some(&peer.node), &SendError::Gone(DownReason::Stopped));
-        reference::discard(&body, &peer);
+        let body = if port == MAIN_PORT { reference::body_of_ask(&body) } else { &body[..] };
+        reference::discard(body, &peer);
     }
 
     fn unclaimed(&self, body: Bytes) {
@@ -360,7 +361,9 @@ impl Service for Upcalls {
             dead_letters::publish(None, Some(&peer.node), &error);
         }
         match port {
-            MAIN_PORT => reference::retract(reference::behind_order(&body), &peer),
+            // Notices hold no references.
+            MAIN_PORT if is_tell => {}
+            MAIN_PORT => reference::retract(reference::body_of_ask(&body), &peer),
             _ => reference::retract(&body, &peer),
         }
     }

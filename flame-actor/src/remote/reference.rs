@@ -1,7 +1,7 @@
 //! References to actors, as they stand in a message.
 //!
 //! ```text
-//! body  := head:varint [table] payload          head = method × 2 + (1 if there is a table)
+//! body  := head:varint [context] [table] payload    head = method × 4 + (1 if there is a table) + (2 if there is a context)
 //! table := count:varint hold:varint entry*
 //! entry := side:u8 port:varint method:varint    side 0: an actor of the sender's, 1: one of the receiver's
 //! ```
@@ -18,6 +18,7 @@ use bytes::{Bytes, BytesMut};
 use flame_transport::{Body, varint};
 
 use super::{export::Exportable, peer::Peer, relay::Relay, target::Remote};
+use crate::context;
 
 /// A reference to an actor in a value that is encoded, whatever link it will go over.
 #[derive(Clone)]
@@ -35,6 +36,9 @@ pub(crate) enum Resolved {
     /// An actor of another node.
     Remote(Arc<Remote>, u32),
 }
+
+const HAS_TABLE: u64 = 1;
+const HAS_CONTEXT: u64 = 2;
 
 const OF_SENDER: u8 = 0;
 const OF_RECEIVER: u8 = 1;
@@ -59,6 +63,8 @@ pub(crate) enum Encoded {
     Referring {
         /// The method, 0 for an answer.
         method: u32,
+        /// The context that goes along, encoded; empty if there is none.
+        context: Bytes,
         /// What comes behind the table.
         payload: Bytes,
         /// The references, by index.
@@ -88,8 +94,7 @@ impl Encoded {
     pub(crate) fn into_payload(self) -> Bytes {
         match self {
             Self::Whole(body) => {
-                let mut rest = &body[..];
-                let _head = varint::take(&mut rest);
+                let rest = parse_head(&body).map_or_else(|_| &body[..], |head| head.rest);
                 body.slice_ref(rest)
             }
             Self::Referring { payload, .. } => payload,
@@ -99,9 +104,11 @@ impl Encoded {
     /// Makes the body for a link and counts its references there.
     pub(crate) fn for_link(&self, peer: &Arc<Peer>) -> Result<Sendable, Unreachable> {
         let mut counted = Counted { peer: Arc::clone(peer), ports: Vec::new(), hold: 0 };
-        let (method, payload, references) = match self {
+        let (method, context, payload, references) = match self {
             Self::Whole(body) => return Ok(Sendable { body: body.clone(), counted }),
-            Self::Referring { method, payload, references } => (*method, payload, references),
+            Self::Referring { method, context, payload, references } => {
+                (*method, context, payload, references)
+            }
         };
         let mut entries = Vec::with_capacity(references.len());
         let mut kept = Vec::new();
@@ -124,8 +131,8 @@ impl Encoded {
         if !kept.is_empty() {
             counted.hold = peer.hold(kept);
         }
-        let mut out = BytesMut::with_capacity(payload.len() + 16 + 8 * references.len());
-        put_head(&mut out, method, true);
+        let mut out = BytesMut::with_capacity(payload.len() + context.len() + 16 + 8 * references.len());
+        put_head(&mut out, method, context, true);
         varint::put(&mut out, references.len() as u64);
         varint::put(&mut out, counted.hold);
         for (side, port, method) in entries {
@@ -167,14 +174,20 @@ impl Drop for Counted {
     }
 }
 
-/// Starts the body of a message; the payload follows.
-pub(crate) fn put_head(out: &mut BytesMut, method: u32, has_references: bool) {
-    varint::put(out, u64::from(method) * 2 + u64::from(has_references));
+/// Starts the body of a message; the table and the payload follow.
+pub(crate) fn put_head(out: &mut BytesMut, method: u32, context: &[u8], has_references: bool) {
+    let flags = u64::from(has_references) * HAS_TABLE + u64::from(!context.is_empty()) * HAS_CONTEXT;
+    varint::put(out, u64::from(method) * 4 + flags);
+    if !context.is_empty() {
+        context::put(out, context);
+    }
 }
 
 /// The parts of a body.
 pub(crate) struct Parts<'a> {
     pub(crate) method: u32,
+    /// Empty if there is none; not decoded yet.
+    pub(crate) context: &'a [u8],
     pub(crate) table: Vec<Resolved>,
     pub(crate) payload: &'a [u8],
 }
@@ -185,19 +198,40 @@ pub(crate) struct BadBody;
 
 /// Takes a body apart. Its references are taken over, and let go if the table is bad.
 #[inline]
-pub(crate) fn parse<'a>(mut body: &'a [u8], peer: &Arc<Peer>) -> Result<Parts<'a>, BadBody> {
+pub(crate) fn parse<'a>(body: &'a [u8], peer: &Arc<Peer>) -> Result<Parts<'a>, BadBody> {
+    let Head { method, has_table, context, mut rest } = parse_head(body)?;
+    let table = if has_table { parse_table(&mut rest, peer)? } else { Vec::new() };
+    Ok(Parts { method, context, table, payload: rest })
+}
+
+struct Head<'a> {
+    method: u32,
+    has_table: bool,
+    context: &'a [u8],
+    rest: &'a [u8],
+}
+
+#[inline]
+fn parse_head(mut body: &[u8]) -> Result<Head<'_>, BadBody> {
     let head = varint::take(&mut body).ok_or(BadBody)?;
-    let method = u32::try_from(head / 2).map_err(|_| BadBody)?;
-    let table = if head % 2 == 0 { Vec::new() } else { parse_table(&mut body, peer)? };
-    Ok(Parts { method, table, payload: body })
+    let method = u32::try_from(head / 4).map_err(|_| BadBody)?;
+    let context =
+        if head & HAS_CONTEXT == 0 { &[][..] } else { context::take(&mut body).map_err(|_| BadBody)? };
+    Ok(Head { method, has_table: head & HAS_TABLE != 0, context, rest: body })
 }
 
 /// The port in an answer that is nothing but one reference to an actor of the sender's.
-pub(crate) fn placed_port(mut body: &[u8]) -> Option<u32> {
+pub(crate) fn placed_port(body: &[u8]) -> Option<u32> {
+    Some(placed(body)?.0)
+}
+
+/// The same, with what comes behind the reference.
+pub(crate) fn placed(mut body: &[u8]) -> Option<(u32, &[u8])> {
     let (head, count, hold) = (varint::take(&mut body)?, varint::take(&mut body)?, varint::take(&mut body)?);
     let (&side, mut rest) = body.split_first()?;
-    let port = varint::take(&mut rest)?;
-    if (head, count, hold, side) == (1, 1, 0, OF_SENDER) { u32::try_from(port).ok() } else { None }
+    let (port, _method) = (varint::take(&mut rest)?, varint::take(&mut rest)?);
+    let expected = (head, count, hold, side) == (1, 1, 0, OF_SENDER);
+    if expected { Some((u32::try_from(port).ok()?, rest)) } else { None }
 }
 
 /// Lets go of the references in a body that nobody takes.
@@ -205,17 +239,29 @@ pub(crate) fn discard(body: &[u8], peer: &Arc<Peer>) {
     drop(parse(body, peer));
 }
 
-/// The body behind an order, `length:varint order body`: what goes to a main port is led by one.
-pub(super) fn behind_order(mut body: &[u8]) -> &[u8] {
-    let length = varint::take(&mut body).and_then(|length| usize::try_from(length).ok());
-    length.and_then(|length| body.get(length..)).unwrap_or_default()
+/// What an ask of a main port begins with: a body follows at once.
+pub(crate) const PLAIN: u8 = 0;
+/// The same: `length:varint` and something of that length come before the body, an order for example.
+pub(crate) const LED: u8 = 1;
+
+/// The body in an ask of a main port; empty if that is none.
+pub(super) fn body_of_ask(ask: &[u8]) -> &[u8] {
+    match ask.split_first() {
+        Some((&PLAIN, body)) => body,
+        Some((&LED, mut rest)) => {
+            let length = varint::take(&mut rest).and_then(|length| usize::try_from(length).ok());
+            length.and_then(|length| rest.get(length..)).unwrap_or_default()
+        }
+        _ => &[],
+    }
 }
 
 /// Takes back the references in a body of this node's that was never sent.
-pub(super) fn retract(mut body: &[u8], peer: &Peer) {
+pub(super) fn retract(body: &[u8], peer: &Peer) {
     // Written by this node, so it is whole.
     let retracted = (|| {
-        if varint::take(&mut body)? % 2 == 0 {
+        let Head { has_table, rest: mut body, .. } = parse_head(body).ok()?;
+        if !has_table {
             return Some(());
         }
         let (count, hold) = (varint::take(&mut body)?, varint::take(&mut body)?);
@@ -265,7 +311,7 @@ fn parse_table(body: &mut &[u8], peer: &Arc<Peer>) -> Result<Vec<Resolved>, BadB
 /// An answer that is nothing but one reference, to a port of this node.
 pub(crate) fn answer_naming(port: u32) -> Bytes {
     let mut out = BytesMut::new();
-    put_head(&mut out, 0, true);
+    put_head(&mut out, 0, &[], true);
     varint::put(&mut out, 1);
     varint::put(&mut out, 0);
     out.extend_from_slice(&[OF_SENDER]);

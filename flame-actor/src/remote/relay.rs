@@ -28,7 +28,7 @@ use super::{
     export::{ExportKey, Exportable},
     line::{Answered, Patience, report_dead},
     peer::{ExportGuard, Peer},
-    reference::{BadBody, Encoded, Ready, parse},
+    reference::{BadBody, Encoded, Ready, answer_naming, parse},
     target::Remote,
 };
 use crate::watch::{EndWatch, Notify};
@@ -219,13 +219,15 @@ fn refuse(owed: Owed, refusal: &Refusal) {
     owed.refuse(Body::Own(refusal.encode()));
 }
 
-/// A body that came over one link, to be sent over another later; `None` if it cannot be understood.
-pub(crate) fn received(body: Bytes, from: &Arc<Peer>) -> Option<Encoded> {
-    rebase(Body::Own(body), from).ok().map(Ready::into_encoded)
+/// The answer to a runner for which an actor was placed elsewhere: a reference to it by way of this node, and `payload`.
+/// `None` if the runner's link is gone.
+pub(crate) fn answer_placed(actor: &Arc<Remote>, runner: &Arc<Peer>, payload: &[u8]) -> Option<Bytes> {
+    let port = runner.export(Arc::new(Relay(Arc::clone(actor))))?;
+    Some([&answer_naming(port), payload].concat().into())
 }
 
 /// A body that came over one link, to be sent over another: as it is, unless it has references.
-fn rebase<'a>(body: Body<'a>, from: &Arc<Peer>) -> Result<Ready<'a>, BadBody> {
+pub(crate) fn rebase<'a>(body: Body<'a>, from: &Arc<Peer>) -> Result<Ready<'a>, BadBody> {
     let bytes = match &body {
         Body::Copy(bytes) => bytes,
         Body::Own(bytes) => &bytes[..],
@@ -236,6 +238,7 @@ fn rebase<'a>(body: Body<'a>, from: &Arc<Peer>) -> Result<Ready<'a>, BadBody> {
     }
     Ok(Ready::Referring(Encoded::Referring {
         method: parts.method,
+        context: Bytes::copy_from_slice(parts.context),
         payload: Bytes::copy_from_slice(parts.payload),
         references: parts.table.into_iter().map(Into::into).collect(),
     }))

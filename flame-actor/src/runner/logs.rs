@@ -25,12 +25,13 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    context::TraceLayer,
     host::protocol::{LogLine, ToParent, cut},
     remote::Peer,
 };
 
 /// Sends a runner's `tracing` events to the parent's log, under the target `flame::runner` with the fields `runner`,
-/// `pool` and `origin`.
+/// `pool`, `origin` and, where the event belongs to a trace, `traceparent`.
 ///
 /// [`Runner::serve`](super::Runner::serve) installs it, from the level `INFO` up, where the app has no subscriber of its own. An app that
 /// has adds this layer to it. In the parent it does nothing. 1024 events wait at most; of more, the parent's log says how
@@ -65,7 +66,9 @@ pub(super) fn install() {
     let _ = queue();
     let layer = ForwardLayer::new().with_filter(LevelFilter::INFO);
     // An app that has set its own keeps it.
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
+    let _ = tracing::subscriber::set_global_default(
+        tracing_subscriber::registry().with(TraceLayer::new()).with(layer),
+    );
 }
 
 /// Starts to send what is logged; `None` if that is being done already.
@@ -109,6 +112,7 @@ impl<S: Subscriber> Layer<S> for ForwardLayer {
             level: number_of(*metadata.level()),
             target: metadata.target().to_owned(),
             message: cut(message.0),
+            traceparent: crate::Context::current().traceparent().map(|trace| trace.to_string()),
             missed,
         };
         if queue.send.try_send(line).is_err() {
@@ -146,13 +150,13 @@ fn number_of(level: Level) -> u8 {
 
 /// Puts a runner's events into this process's log.
 pub(crate) fn relay(lines: Vec<LogLine>, runner: &str, pool: &str) {
-    for LogLine { level, target: origin, message, missed } in lines {
+    for LogLine { level, target: origin, message, traceparent, missed } in lines {
         if missed > 0 {
             tracing::warn!(target: "flame::runner", runner, pool, missed, "events of the runner's log are missing here");
         }
         macro_rules! relay {
             ($level:expr) => {
-                tracing::event!(target: "flame::runner", $level, runner, pool, origin, "{message}")
+                tracing::event!(target: "flame::runner", $level, runner, pool, origin, traceparent = traceparent.as_deref(), "{message}")
             };
         }
         match level {

@@ -135,8 +135,8 @@ impl Drop for Abort {
     }
 }
 
-/// The runner that the calling code runs on: its name is that of the pool and a number. `None` in the parent, and on threads that the
-/// user's code started itself.
+/// The runner that the calling code runs on: its name is that of the pool and a number. `None` in the parent, and, with the
+/// in-process backend, on threads that the user's code started itself.
 #[must_use]
 pub fn current_runner() -> Option<NodeId> {
     host::here().map(|host| host.node().clone())

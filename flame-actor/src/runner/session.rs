@@ -1,16 +1,24 @@
 //! One runner's life: join, host, and the ways it ends.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use flame_transport::{JoinError, LinkLost, join};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{oneshot, watch},
+};
 
 use super::logs;
 use crate::{
     backend::Ticket,
     delivery::panics,
     host::{
-        Host, Notice, enter,
+        Host, Notice, enter, enter_process,
         protocol::{FINISHED, ToParent},
     },
     node::{Threads, this_build},
@@ -56,25 +64,28 @@ const LINK_LOST: Duration = Duration::from_secs(2);
 
 /// Runs a runner to its end, on the network thread.
 pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> Result<Ended, ServeError> {
+    let is_process = matches!(place, Place::Process);
+    // Before anything else: from here on the signal does not end the process.
+    let mut told_to_go = pin!(told_to_go(is_process.then(|| signal(SignalKind::terminate())), ticket.life));
     let build = this_build()?;
     panics::remember();
-    let (node, life) = (ticket.invitation.node.clone(), ticket.life);
-    let (is_process, mut end) = match place {
-        Place::Process => (true, None),
-        Place::Thread(end) => (false, Some(end)),
-    };
+    let node = ticket.invitation.node.clone();
     let mut told = pin!(async move {
-        match &mut end {
+        match place {
             // An error tells that the other end was dropped.
-            Some(end) => drop(end.await),
-            None => std::future::pending().await,
+            Place::Thread(end) => drop(end.await),
+            Place::Process => std::future::pending().await,
         }
     });
     let joined = tokio::select! {
         joined = join(&ticket.invitation, &build, &ticket.link) => joined?,
         () = &mut told => return Ok(Ended { terminated: true, left_behind: 0 }),
+        () = &mut told_to_go => return Ok(Ended { terminated: false, left_behind: 0 }),
     };
     let (host, notices) = Host::new(node.clone(), threads.arbiters().to_vec());
+    if is_process {
+        enter_process(Arc::clone(&host));
+    }
     for arbiter in threads.arbiters().iter().chain([threads.control()]) {
         let host = Arc::clone(&host);
         arbiter.spawn_fn(move || enter(host));
@@ -85,7 +96,7 @@ pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> 
     let forwarding = if is_process { logs::forward(&peer, threads.network()) } else { None };
     let closed = |reason: &str| LinkLost::Closed { reason: reason.to_owned() };
     let (lost, terminated) = tokio::select! {
-        lost = until_over(&host, &peer, notices, told_to_go(is_process, life)) => (lost, false),
+        lost = until_over(&host, &peer, notices, told_to_go) => (lost, false),
         never = host.look_after() => match never {},
         () = told => (closed("the runner was terminated"), true),
     };
@@ -107,11 +118,10 @@ async fn until_over(
     host: &Arc<Host>,
     peer: &Arc<Peer>,
     mut notices: watch::Receiver<Option<Notice>>,
-    told_to_go: impl Future<Output = ()>,
+    mut told_to_go: Pin<&mut impl Future<Output = ()>>,
 ) -> LinkLost {
     let closed = |reason: &str| LinkLost::Closed { reason: reason.to_owned() };
     let Some(link) = peer.link() else { return closed("the link never started") };
-    let mut told_to_go = pin!(told_to_go);
     let (mut told, mut draining) = (false, false);
     loop {
         tokio::select! {
@@ -131,6 +141,10 @@ async fn until_over(
                 told = true;
             }
             () = host.idle(), if draining => {
+                // An order may have come in this moment.
+                if !host.close() {
+                    continue;
+                }
                 link.close(if host.busy() == 0 { FINISHED } else { "the runner's work cannot be ended" });
                 return link.ended().await;
             }
@@ -139,7 +153,13 @@ async fn until_over(
 }
 
 /// Waits for SIGTERM, or for the end of the runner's longest life.
-async fn told_to_go(gets_signals: bool, life: Option<Duration>) {
+async fn told_to_go(terminate: Option<io::Result<Signal>>, life: Option<Duration>) {
+    let signalled = async {
+        match terminate {
+            Some(Ok(mut signal)) => drop(signal.recv().await),
+            _ => std::future::pending().await,
+        }
+    };
     let old = async {
         match life {
             Some(life) => tokio::time::sleep(life).await,
@@ -147,17 +167,7 @@ async fn told_to_go(gets_signals: bool, life: Option<Duration>) {
         }
     };
     tokio::select! {
-        () = terminated(gets_signals) => {}
+        () = signalled => {}
         () = old => {}
     }
-}
-
-/// Waits for SIGTERM.
-async fn terminated(gets_signals: bool) {
-    use tokio::signal::unix::{SignalKind, signal};
-    if gets_signals && let Ok(mut signal) = signal(SignalKind::terminate()) {
-        signal.recv().await;
-        return;
-    }
-    std::future::pending().await
 }

@@ -10,11 +10,13 @@
 mod blocks;
 mod calls;
 mod chat_room;
+mod context;
 mod elastic;
 mod ends;
 mod failures;
 mod health;
 mod names;
+mod nested;
 mod options;
 mod panics;
 mod parents;

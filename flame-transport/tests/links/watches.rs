@@ -39,6 +39,8 @@ async fn a_full_lane_has_room_when_what_it_holds_is_handled() {
     fill(&lane);
     assert!(!has_room_now(&watch));
     let waits = tokio::spawn(async move { room(&watch).await });
+    // It waits before anything is handled.
+    tokio::task::yield_now().await;
     for _ in 0..40 {
         next(&mut slow).await.unwrap();
     }
@@ -57,6 +59,8 @@ async fn a_lane_that_lacks_only_the_links_credit_has_room_when_another_lane_is_h
     let watch = runner.link.lane(idle.port()).watch();
     assert!(!has_room_now(&watch));
     let waits = tokio::spawn(async move { room(&watch).await });
+    // It waits before anything is handled.
+    tokio::task::yield_now().await;
     for inbox in &mut slow[..8] {
         for _ in 0..60 {
             next(inbox).await.unwrap();
@@ -90,6 +94,8 @@ async fn a_lost_link_wakes_whoever_waits_on_its_lanes() {
     fill(&lane);
     let watch = lane.watch();
     let waits = tokio::spawn(async move { room(&watch).await });
+    // It waits before anything is handled.
+    tokio::task::yield_now().await;
     runner.link.abort("no more");
     let lost = SendError::Lost(LinkLost::Closed { reason: "no more".into() });
     assert_eq!(soon(waits).await.unwrap(), Err(lost));

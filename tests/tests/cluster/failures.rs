@@ -5,6 +5,7 @@ use std::time::Duration;
 use flame_actor::{CallError, backend::ExitReason, task};
 use flame_k8s::KubernetesBackend;
 use flame_tests::Counter;
+use futures_util::future;
 use serde_json::json;
 
 use crate::{
@@ -97,4 +98,5 @@ async fn fail_to_place(backend: KubernetesBackend, boot: Duration) {
     // The pool tries again until then; what it is just booting goes too.
     pool.stop().await;
     say("failed", json!({"error": causes}));
+    future::pending::<()>().await;
 }

@@ -7,6 +7,7 @@
 mod health;
 mod logs;
 mod losses;
+mod nested;
 mod runners;
 mod support;
 
@@ -14,5 +15,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let no_apps = |name: &str, _: &[String]| panic!("no such app: {name}");
-    flame_tests::support::main(no_apps, [health::tests(), logs::tests(), losses::tests(), runners::tests()])
+    flame_tests::support::main(
+        no_apps,
+        [health::tests(), logs::tests(), losses::tests(), nested::tests(), runners::tests()],
+    )
 }

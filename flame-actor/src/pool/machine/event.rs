@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, sync::Arc, time::Duration, time::Instant};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::pool::settings::Limits;
 
 /// The number of a runner in its pool, from 1, never used twice: the last part of its name, `<pool>-<number>`.
@@ -204,7 +206,7 @@ pub enum Action {
 }
 
 /// Why a request got no slot.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
     /// As many requests wait as may; the pool is overloaded. Try later, or raise `max` or `max_queue`.
@@ -233,10 +235,16 @@ pub enum Failure {
     /// The pool is stopping or has stopped.
     #[error("the pool is closed")]
     PoolClosed,
+    /// The parent of the runner that asks has no open pool of this name.
+    #[error("the parent has no open pool called {pool:?}")]
+    NoSuchPool {
+        /// The name.
+        pool: String,
+    },
 }
 
 /// What a request was waiting for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WaitPhase {
     /// For a slot of a busy runner, or for room to boot one.
     Queued,
@@ -256,6 +264,37 @@ impl fmt::Display for WaitPhase {
 /// Why a boot came to nothing: the backend's error, shared among all who wait for it.
 #[derive(Debug, Clone)]
 pub struct BootFailure(pub Arc<dyn Error + Send + Sync>);
+
+/// As its words, with those of its causes: the error itself stays with its pool.
+impl Serialize for BootFailure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut words = vec![self.to_string()];
+        let mut source = self.source();
+        while let Some(cause) = source {
+            words.push(cause.to_string());
+            source = cause.source();
+        }
+        words.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for BootFailure {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let words = Vec::<String>::deserialize(deserializer)?;
+        let told = words.into_iter().rev().fold(None, |source, words| Some(Box::new(Told { words, source })));
+        Ok(Self(Arc::new(
+            told.map_or_else(|| Told { words: "a boot failed".to_owned(), source: None }, |told| *told),
+        )))
+    }
+}
+
+/// The words of an error of another node.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+struct Told {
+    words: String,
+    source: Option<Box<Told>>,
+}
 
 impl fmt::Display for BootFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

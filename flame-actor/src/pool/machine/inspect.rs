@@ -164,6 +164,22 @@ impl fmt::Display for GrowthVerdict {
     }
 }
 
+impl Inspection {
+    /// Of a pool that is the parent's.
+    pub(in crate::pool) fn unknown() -> Self {
+        Self {
+            limits: Limits::NONE,
+            kept: 0,
+            max_concurrency: 0,
+            waiting: 0,
+            pinned: 0,
+            held: 0,
+            runners: Vec::new(),
+            growth: Vec::new(),
+        }
+    }
+}
+
 impl Machine {
     /// What the pool has, does and waits for. Looks at every runner; allocates.
     #[must_use]

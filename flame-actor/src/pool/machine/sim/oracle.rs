@@ -270,6 +270,8 @@ impl World {
             Failure::QueueFull { max_queue } => others_waiting >= *max_queue,
             Failure::Timeout { .. } => call.request.deadline.is_some_and(|at| at <= self.now),
             Failure::PoolClosed => self.closing,
+            // A matter of names, which the machine knows nothing of.
+            Failure::NoSuchPool { .. } => false,
             Failure::BootFailed { .. } => {
                 let class = call.request.class;
                 let hope = self.runners.values().any(|sim| sim.class == class && sim.present());
