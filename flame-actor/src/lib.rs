@@ -25,7 +25,9 @@
 //! 3. **Back.** A `Recipient` (see [`recipient`]), [`RemoteRecipient`] or [`RemoteAddr`] in a message works on the other side.
 //!    What is sent to it lands in the mailbox of the actor that it names. It may be sent on, also from one runner to another, and
 //!    [`register`] and [`lookup`] give actors names.
-//! 4. **End.** Who waits for an actor that stops, panics or loses its runner is told so ([`DownReason`]), and its slot is free.
+//! 4. **End.** Who waits for an actor that stops, panics or loses its runner is told so ([`DownReason`]), who
+//!    [watches](RemoteAddr::watch) it has one [`Down`], its slot is free, and a child with a [restart policy](Placing::restart)
+//!    is started again, at the same address.
 //!
 //! # A first app
 //!
@@ -90,6 +92,8 @@
 //! - A result that holds addresses or streams keeps its runner up, in the one slot of its call, until the last of them is
 //!   dropped.
 //! - A panic in a handler ends that actor and no other.
+//! - At most one incarnation of a supervised child serves at a time, and what a runner that was given up still sends is
+//!   accepted by nobody.
 //! - One time limit covers queue, boot and execution of a call. Dropping a call cancels its work at the next await. Work that
 //!   comes to no await cannot be ended, nor can a plain `fn`: its caller has the error on time all the same, and two seconds
 //!   later its runner takes no more work, lets the rest finish, and ends.
@@ -145,13 +149,16 @@ mod registry;
 mod remote;
 pub mod runner;
 mod stream;
+mod supervise;
 mod task;
+mod watch;
 
 pub use attributes::{remote, task, task_fn};
 pub use context::{Context, ContextError, ContextValue, InvalidTraceParent, TraceLayer, TraceParent};
 pub use dead_letters::{DeadLetter, DeadLetters, dead_letters};
 pub use failure::Failure;
 pub use flame_transport::{LinkConfig, NodeId};
+pub use host::publish_snapshot;
 pub use names::{NameError, lookup, register, unregister};
 pub use node::{Parent, ParentError};
 pub use outlet::Subscription;
@@ -165,7 +172,9 @@ pub use remote::{
 };
 pub use runner::{current_runner, runner};
 pub use stream::{ByteStream, Feed, ItemStream, StreamClosed, StreamError, file};
+pub use supervise::{Between, Restart};
 pub use task::{Task, TaskRun};
+pub use watch::{Down, Watch, WatchId};
 
 /// What the attributes expand to. Not part of the interface: it changes without notice.
 #[doc(hidden)]

@@ -5,33 +5,18 @@ use std::{
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context as TaskContext, Poll},
 };
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context};
 use flame_transport::{Answers, Body, Inbox, Message};
 
-use super::{Delivery, Methods, panics, undecodable};
+use super::{Delivery, Methods, fate::Fate, panics, undecodable};
 use crate::{
     context::Context as Carried,
-    remote::{DownReason, ExportGuard, Peer, Refusal, parse},
+    remote::{DownReason, ExportGuard, HAND_OVER, Peer, Refusal, parse},
 };
-
-/// Why a placed actor ended, known once it has.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Fate(Arc<Mutex<Option<DownReason>>>);
-
-impl Fate {
-    /// The first reason stands.
-    pub(crate) fn set(&self, reason: DownReason) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
-    }
-
-    pub(crate) fn get(&self) -> DownReason {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or(DownReason::Stopped)
-    }
-}
 
 /// The lane from one node to the actor whose context it runs in.
 pub(crate) struct Lane<A: Actor<Context = Context<A>>> {
@@ -120,6 +105,9 @@ fn handle<A: Actor<Context = Context<A>>>(
     let Ok(parts) = parse(message.body, peer) else {
         return undecodable(message.question, answers, peer, "its references are gone");
     };
+    if parts.method == HAND_OVER {
+        return ctx.stop();
+    }
     let Some(method) = methods.get(parts.method as usize) else {
         return undecodable(message.question, answers, peer, "the actor has no such message");
     };

@@ -4,6 +4,7 @@
 //! arrived. Any other actor of this node, of which only an address is known, is served through its mailbox by
 //! [`forward`].
 
+pub(crate) mod fate;
 pub(crate) mod forward;
 pub(crate) mod lane;
 pub(crate) mod panics;

@@ -4,10 +4,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context as TaskContext, Poll},
+    time::{Duration, Instant},
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, dev::ContextFut};
@@ -20,14 +21,12 @@ use super::{
     Busy, Host,
     arbiters::OwnArbiter,
     ledger::Running,
-    protocol::{StartFailure, cut},
+    protocol::{Lifetime, StartFailure, cut},
+    snapshot::Publisher,
 };
 use crate::{
     context::Context as Carried,
-    delivery::{
-        lane::{Fate, Lane},
-        panics::words_of,
-    },
+    delivery::{fate::Fate, lane::Lane, panics::words_of},
     registry::Registry,
     remote::{DownReason, ExportedChild, Peer, answer_naming, parse, scope},
 };
@@ -39,40 +38,41 @@ pub type PlaceFn = fn(Start);
 /// One actor that is about to be started here.
 #[doc(hidden)]
 pub struct Start {
-    host: Arc<Host>,
-    peer: Arc<Peer>,
-    body: Bytes,
-    owed: Owed,
-    child: u64,
-    stop: StopHandle,
-    busy: Busy,
-    own: Option<OwnArbiter>,
+    pub(super) host: Arc<Host>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) body: Bytes,
+    pub(super) owed: Owed,
+    pub(super) child: u64,
+    pub(super) stop: StopHandle,
+    pub(super) busy: Busy,
+    /// Whether its snapshots are wanted.
+    pub(super) supervised: bool,
+    /// Where it runs, if not beside others.
+    pub(super) own: Option<OwnArbiter>,
 }
 
 /// Tells a child to stop, whatever it waits for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct StopHandle(Arc<StopState>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct StopState {
     wanted: AtomicBool,
     waker: AtomicWaker,
     running: Running,
+    terms: Mutex<Terms>,
+}
+
+/// How the child is to end.
+#[derive(Debug)]
+struct Terms {
+    /// What its owner said when it let it go.
+    reason: Option<String>,
+    /// When it is ended by force, and what that is to be called.
+    end: Option<(Instant, DownReason)>,
 }
 
 impl Start {
-    pub(super) fn new(
-        host: Arc<Host>,
-        peer: Arc<Peer>,
-        body: Bytes,
-        owed: Owed,
-        child: u64,
-        stop: StopHandle,
-        busy: Busy,
-    ) -> Self {
-        Self { host, peer, body, owed, child, stop, busy, own: None }
-    }
-
     pub(super) fn host(&self) -> &Arc<Host> {
         &self.host
     }
@@ -94,6 +94,36 @@ impl std::fmt::Debug for Start {
 }
 
 impl StopHandle {
+    pub(super) fn new(lifetime: Option<Lifetime>) -> Self {
+        let end = lifetime.and_then(|Lifetime { whole, left }| {
+            Some((Instant::now().checked_add(left)?, DownReason::Deadline { lifetime: whole }))
+        });
+        Self(Arc::new(StopState {
+            wanted: AtomicBool::default(),
+            waker: AtomicWaker::default(),
+            running: Running::default(),
+            terms: Mutex::new(Terms { reason: None, end }),
+        }))
+    }
+
+    /// The child's owner lets it go: what it says of that, and what time the child has.
+    pub(super) fn stop_with(&self, reason: Option<String>, grace: Option<Duration>) {
+        let mut terms = self.terms();
+        if let Some(at) = grace.and_then(|grace| Instant::now().checked_add(grace))
+            && terms.end.as_ref().is_none_or(|(end, _)| at < *end)
+        {
+            let killed = reason.clone().map_or(DownReason::Stopped, |reason| DownReason::Shutdown { reason });
+            terms.end = Some((at, killed));
+        }
+        terms.reason = reason;
+        drop(terms);
+        self.stop();
+    }
+
+    fn terms(&self) -> MutexGuard<'_, Terms> {
+        self.0.terms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn stop(&self) {
         self.0.wanted.store(true, Ordering::Release);
         self.0.waker.wake();
@@ -101,13 +131,14 @@ impl StopHandle {
 
     /// Whether the actor was told to stop and is in a handler that has gone on ever since.
     pub(super) fn is_unheard(&self) -> bool {
-        self.0.wanted.load(Ordering::Acquire) && self.0.running.get()
+        let is_over = || self.terms().end.as_ref().is_some_and(|(end, _)| *end <= Instant::now());
+        self.0.running.get() && (self.0.wanted.load(Ordering::Acquire) || is_over())
     }
 }
 
 /// Decodes a value of the type `A` and starts it.
 pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwned>(start: Start) {
-    let Start { host, peer, body, owed, child, stop, busy, own } = start;
+    let Start { host, peer, body, owed, child, stop, busy, supervised, own } = start;
     let refuse = |owed: Owed, failure: StartFailure| owed.refuse(Body::Own(failure.encode()));
     let actor = catch_unwind(AssertUnwindSafe(|| {
         let parts = parse(&body, &peer).map_err(|_| "its references are gone".to_owned())?;
@@ -123,9 +154,9 @@ pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwne
     // The link is lost if there is none of these; nobody waits for an answer then.
     let (Some(link), Ok(registry)) = (peer.link(), Registry::get()) else { return };
     let mut ctx = Context::new();
-    let exported = ExportedChild::new(&ctx.address());
-    let Some((inbox, export)) = peer.export_served(Arc::new(exported)) else { return };
     let fate = Fate::default();
+    let exported = ExportedChild::new(&ctx.address(), fate.clone());
+    let Some((inbox, export)) = peer.export_served(Arc::new(exported)) else { return };
     let answer = answer_naming(inbox.port());
     let lane =
         Lane::new(inbox, link.answers(), registry.methods::<A>(), Arc::clone(&peer), fate.clone(), export);
@@ -136,6 +167,8 @@ pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwne
         start: Some((owed, answer)),
         carried,
         fate,
+        publisher: Publisher::new::<A>(child, &peer, supervised),
+        end: None,
         stop,
         host,
         child,
@@ -157,6 +190,9 @@ struct Life<A: Actor<Context = Context<A>>> {
     /// Current in `started`.
     carried: Carried,
     fate: Fate,
+    publisher: Publisher,
+    /// Fires when the child is to be ended by force.
+    end: Option<(Instant, Pin<Box<tokio::time::Sleep>>)>,
     stop: StopHandle,
     host: Arc<Host>,
     child: u64,
@@ -172,13 +208,25 @@ impl<A: Actor<Context = Context<A>>> Future for Life<A> {
         let Some(context) = &mut this.context else { return Poll::Ready(()) };
         this.stop.0.waker.register(cx.waker());
         if this.stop.0.wanted.swap(false, Ordering::AcqRel) {
+            if let Some(reason) = this.stop.terms().reason.take() {
+                this.fate.set(DownReason::Shutdown { reason });
+            }
             // Also an actor that waits for a future, which would not get a message that says so.
             context.as_mut().get_mut().ctx().stop();
         }
+        if this.is_over(cx) {
+            if let Some((owed, _)) = this.start.take() {
+                owed.refuse(Body::Own(StartFailure::TimedOut.encode()));
+            }
+            this.end();
+            return Poll::Ready(());
+        }
+        let Some(context) = &mut this.context else { return Poll::Ready(()) };
         let running = &this.stop.0.running;
+        let publisher = &this.publisher;
         // Empty from the second time on.
         let carried = std::mem::take(&mut this.carried);
-        let mut poll = || running.during(|| context.as_mut().poll(cx));
+        let mut poll = || running.during(|| publisher.during(|| context.as_mut().poll(cx)));
         let poll = || if carried.is_empty() { poll() } else { carried.enter(poll) };
         let polled = catch_unwind(AssertUnwindSafe(poll));
         if let Err(panic) = &polled {
@@ -201,13 +249,28 @@ impl<A: Actor<Context = Context<A>>> Future for Life<A> {
 }
 
 impl<A: Actor<Context = Context<A>>> Life<A> {
+    /// Whether the child's time is over; its fate is that, then.
+    fn is_over(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let terms = self.stop.terms();
+        let Some((at, reason)) = &terms.end else { return false };
+        if self.end.as_ref().is_none_or(|(set, _)| set != at) {
+            self.end = Some((*at, Box::pin(tokio::time::sleep_until((*at).into()))));
+        }
+        let fired = self.end.as_mut().is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
+        if fired {
+            self.fate.set(reason.clone());
+        }
+        fired
+    }
+
     fn end(&mut self) {
         let Some(context) = self.context.take() else { return };
         // Runs `stopping` and `stopped` of an actor that is cut off, which may panic once more.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(context))) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.publisher.during(|| drop(context)))) {
             self.fate.set(DownReason::Panicked { message: cut(words_of(&*panic)) });
         }
-        self.host.ended(self.child, self.fate.get());
+        self.fate.end();
+        self.host.ended(self.child, self.fate.get(), self.publisher.published());
     }
 }
 

@@ -8,6 +8,7 @@ mod child;
 mod here;
 mod ledger;
 pub(crate) mod protocol;
+mod snapshot;
 mod work;
 
 use std::{
@@ -30,6 +31,7 @@ pub(crate) use child::place;
 pub use child::{PlaceFn, Start};
 pub(crate) use here::{enter, enter_process, here};
 pub(crate) use ledger::Busy;
+pub use snapshot::publish_snapshot;
 
 use crate::{
     context::Context,
@@ -181,15 +183,15 @@ impl Host {
         };
         let (host, peer) = (Arc::clone(self), Arc::clone(peer));
         match order {
-            Order::Place { actor, child, own_arbiter } => {
+            Order::Place { actor, child, own_arbiter, lifetime, supervised } => {
                 let Some(place) = registry.place(actor) else {
                     return refuse(owed, StartFailure::Unknown(format!("actor type {actor}")));
                 };
-                let stop = StopHandle::default();
+                let stop = StopHandle::new(lifetime);
                 let Some(busy) = self.ledger.enter(Work::Child(stop.clone())) else {
                     return refuse(owed, StartFailure::Closed);
                 };
-                let start = Start::new(host, peer, inner, owed, child, stop, busy);
+                let start = Start { host, peer, body: inner, owed, child, stop, busy, supervised, own: None };
                 if own_arbiter { start_apart(place, start) } else { self.begin(move || place(start)) }
             }
             Order::Call { task, time } => {
@@ -238,9 +240,9 @@ impl Host {
     }
 
     /// A child is gone.
-    fn ended(&self, child: u64, reason: DownReason) {
+    fn ended(&self, child: u64, reason: DownReason, snapshots: u64) {
         self.children().remove(&child);
-        self.tell_parent(&ToParent::Ended { child, reason });
+        self.tell_parent(&ToParent::Ended { child, reason, snapshots });
     }
 }
 
@@ -260,9 +262,9 @@ fn start_apart(place: PlaceFn, start: Start) {
 impl PeerEvents for Host {
     fn signal(&self, body: &[u8]) {
         match codec::decode(body) {
-            Ok(ToRunner::Stop { child }) => {
+            Ok(ToRunner::Stop { child, reason, grace }) => {
                 if let Some(handle) = self.children().get(&child) {
-                    handle.stop();
+                    handle.stop_with(reason, grace);
                 }
             }
             Ok(ToRunner::Retire) => self.notice(Notice::Retire),

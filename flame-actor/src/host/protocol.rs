@@ -10,6 +10,8 @@ use bytes::{Bytes, BytesMut};
 use flame_transport::{codec, varint};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub(crate) use crate::remote::cut;
+
 use crate::remote::{DownReason, LED};
 
 /// What a parent wants of a runner.
@@ -23,6 +25,10 @@ pub(crate) enum Order {
         child: u64,
         /// Whether it gets an arbiter for itself.
         own_arbiter: bool,
+        /// How long it may live.
+        lifetime: Option<Lifetime>,
+        /// Whether its snapshots are wanted.
+        supervised: bool,
     },
     /// Run a task; answered with its output.
     Call {
@@ -31,6 +37,15 @@ pub(crate) enum Order {
         /// How long it may take, from when it is received.
         time: Option<Duration>,
     },
+}
+
+/// How long a child may live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lifetime {
+    /// All the time that it had, over all of its incarnations.
+    pub(crate) whole: Duration,
+    /// What is left of it, from when this is received.
+    pub(crate) left: Duration,
 }
 
 /// Why an order was not carried out.
@@ -59,6 +74,10 @@ pub(crate) enum ToRunner {
     Stop {
         /// The parent's number for it.
         child: u64,
+        /// What its owner says of it.
+        reason: Option<String>,
+        /// When it is ended by force, if it does not stop.
+        grace: Option<Duration>,
     },
     /// Finish what there is and exit.
     Retire,
@@ -73,6 +92,15 @@ pub(crate) enum ToParent {
         child: u64,
         /// Why.
         reason: DownReason,
+        /// How many snapshots it has published, which this notice may have overtaken.
+        snapshots: u64,
+    },
+    /// A child publishes what its next incarnation starts from.
+    Snapshot {
+        /// The parent's number for it.
+        child: u64,
+        /// The body of its value.
+        body: Bytes,
     },
     /// The runner was told to go from outside, and takes no more work.
     Draining,
@@ -114,8 +142,6 @@ pub(crate) struct LogLine {
 pub(crate) const FINISHED: &str = "the runner has finished";
 
 const LIMIT: usize = 64 * 1024;
-/// Texts in notices are cut to this many bytes, so that a notice always fits into a signal.
-const MAX_TEXT: usize = 8 * 1024;
 
 /// An order with the body of what it is about; `None` if a text in it is beyond all measure.
 pub(crate) fn join<T: Serialize>(order: &T, body: &[u8]) -> Option<Bytes> {
@@ -137,6 +163,15 @@ pub(crate) fn split<T: DeserializeOwned>(bytes: &Bytes) -> Option<(T, Bytes)> {
     Some((order, bytes.slice_ref(rest.get(length..)?)))
 }
 
+impl ToParent {
+    /// One that may be long.
+    pub(crate) fn encode_within(&self, limit: usize) -> Result<Bytes, codec::EncodeError> {
+        let mut out = BytesMut::new();
+        codec::encode(self, &mut out, limit)?;
+        Ok(out.freeze())
+    }
+}
+
 macro_rules! encoded {
     ($($type:ty),*) => {$(
         impl $type {
@@ -151,13 +186,3 @@ macro_rules! encoded {
 }
 
 encoded!(StartFailure, ToRunner, ToParent);
-
-/// A text that fits into a notice.
-pub(crate) fn cut(mut text: String) -> String {
-    if text.len() > MAX_TEXT {
-        let end = (0..=MAX_TEXT).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}

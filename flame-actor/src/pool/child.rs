@@ -1,13 +1,15 @@
 //! The owner of a placed actor.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use actix::{Actor, Context};
 use flame_transport::{Body, MAIN_PORT, NodeId};
 
 use crate::{
     host::protocol::{ToParent, ToRunner},
-    remote::{Peer, RemoteAddr},
+    remote::{DownReason, Peer, RemoteAddr, Supervised, cut},
+    supervise::machine::Event,
+    watch::Watch,
 };
 
 /// A placed actor and its owner: dropping it stops the actor.
@@ -23,17 +25,18 @@ pub struct Child<A: Actor> {
 /// The right, and the duty, to stop a child.
 pub(super) struct Ownership {
     /// `None` once it was given up.
-    keeper: Option<Keeper>,
+    owned: Option<Owned>,
+    /// Where it was started.
     node: NodeId,
-    child: u64,
 }
 
-/// Who is to be told.
-enum Keeper {
-    /// The child's runner.
-    Runner(Arc<Peer>),
-    /// The parent, which placed it for this runner.
-    Parent(Arc<Peer>),
+pub(super) enum Owned {
+    /// One actor, under the number that its runner knows.
+    Once(Arc<Peer>, u64),
+    /// One that is started again.
+    Supervised(Arc<Supervised>),
+    /// One that the parent has placed for this runner, under the number that this runner gave it.
+    Commissioned(Arc<Peer>, u64),
 }
 
 impl<A: Actor<Context = Context<A>>> Child<A> {
@@ -47,10 +50,57 @@ impl<A: Actor<Context = Context<A>>> Child<A> {
         self.address.clone()
     }
 
-    /// The runner that the actor is on.
+    /// The runner that the actor is on. While it is being started again, the one that it was placed on first.
     #[must_use]
-    pub fn runner(&self) -> &NodeId {
-        &self.ownership.node
+    pub fn runner(&self) -> NodeId {
+        let now = match self.ownership.owned {
+            Some(Owned::Supervised(_)) => self.address.node(),
+            _ => None,
+        };
+        now.unwrap_or_else(|| self.ownership.node.clone())
+    }
+
+    /// Stops the actor, and says why and how long it may take. `stopping` and `stopped` run on its runner; an actor that has
+    /// not ended within `grace` (`stopping` kept it, or it waits for something) is ended by force at its next await.
+    ///
+    /// The [`Watch`] resolves when it has ended, with [`DownReason::Shutdown`]; it can be dropped. A child that a runner has placed
+    /// is let go as by dropping it: reason and grace are not handed on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use actix::prelude::*;
+    /// # use flame_actor::{DownReason, Pool, backend::LocalBackend, remote};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Worker;
+    /// # impl Actor for Worker { type Context = Context<Self>; }
+    /// # #[derive(Message, Serialize, Deserialize)]
+    /// # #[rtype(result = "()")]
+    /// # struct Work;
+    /// # #[remote]
+    /// # impl Handler<Work> for Worker {
+    /// #     type Result = ();
+    /// #     fn handle(&mut self, _: Work, _: &mut Context<Self>) {}
+    /// # }
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let pool = Pool::builder("stopped").backend(LocalBackend::new()).start()?;
+    /// let worker = pool.place_child(Worker).await?;
+    /// let down = worker.stop("closing time", Duration::from_secs(5)).await;
+    /// assert_eq!(down.reason, DownReason::Shutdown { reason: "closing time".into() });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stop(self, reason: impl Into<String>, grace: Duration) -> Watch {
+        let Self { address, mut ownership } = self;
+        let watch = address.watch();
+        if let Some(owned) = ownership.owned.take() {
+            // It has to fit into a notice.
+            owned.stop(Some(cut(reason.into())), Some(grace));
+        }
+        watch
     }
 
     /// Gives up ownership: the actor lives from now on as long as somebody has its address, or it stops itself; never
@@ -78,14 +128,8 @@ impl<A: Actor> fmt::Debug for Child<A> {
 }
 
 impl Ownership {
-    pub(super) fn new(peer: Arc<Peer>, child: u64) -> Self {
-        let node = peer.node().clone();
-        Self { keeper: Some(Keeper::Runner(peer)), node, child }
-    }
-
-    /// Of a child that the parent places for this runner, which is not known to be anywhere yet.
-    pub(super) fn of_commission(parent: Arc<Peer>, here: NodeId, child: u64) -> Self {
-        Self { keeper: Some(Keeper::Parent(parent)), node: here, child }
+    pub(super) fn new(owned: Owned, node: NodeId) -> Self {
+        Self { owned: Some(owned), node }
     }
 
     /// That is where it is.
@@ -93,25 +137,37 @@ impl Ownership {
         self.node = node;
     }
 
-    /// The runner that the child is on.
+    /// The runner that the child was started on.
     pub(super) fn node(&self) -> &NodeId {
         &self.node
     }
 
     pub(super) fn detach(mut self) {
-        if let Some(Keeper::Parent(parent)) = self.keeper.take() {
-            tell(&parent, &ToParent::Detach { child: self.child });
+        if let Some(Owned::Commissioned(parent, child)) = self.owned.take() {
+            tell(&parent, &ToParent::Detach { child });
         }
     }
 }
 
 impl Drop for Ownership {
     fn drop(&mut self) {
-        let child = self.child;
-        match self.keeper.take() {
-            Some(Keeper::Runner(peer)) => drop(peer.signal(&ToRunner::Stop { child }.encode())),
-            Some(Keeper::Parent(parent)) => tell(&parent, &ToParent::LetGo { child }),
-            None => {}
+        if let Some(owned) = self.owned.take() {
+            owned.stop(None, None);
+        }
+    }
+}
+
+impl Owned {
+    fn stop(self, reason: Option<String>, grace: Option<Duration>) {
+        match self {
+            Self::Once(peer, child) => {
+                peer.signal(&ToRunner::Stop { child, reason, grace }.encode());
+            }
+            Self::Supervised(supervised) => {
+                let reason = reason.map_or(DownReason::Stopped, |reason| DownReason::Shutdown { reason });
+                supervised.feed(Event::Stop { reason, grace });
+            }
+            Self::Commissioned(parent, child) => tell(&parent, &ToParent::LetGo { child }),
         }
     }
 }

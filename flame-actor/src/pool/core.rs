@@ -37,6 +37,7 @@ use crate::{
     node::{ParentError, ParentNode, Reception},
     outlet::Outlet,
     remote::{Encoded, Keeper, Peer, SendError, refers},
+    supervise::machine::Event as Supervision,
 };
 
 /// One pool, shared by its handles, its supervisor and its work.
@@ -192,6 +193,19 @@ impl Core {
     /// Works on what is known of the runners.
     pub(super) fn runners<R>(&self, work: impl FnOnce(&mut Runners<Seat>) -> R) -> R {
         work(&mut self.state().runners)
+    }
+
+    /// A runner has to go, and its supervised children are placed elsewhere before, unless the pool goes as a whole.
+    pub(super) fn move_children(&self, runner: RunnerSeq) {
+        if self.is_closing() {
+            return;
+        }
+        let charges = self.runners(|runners| runners.charges_on(runner));
+        charges.iter().for_each(|charge| charge.feed(Supervision::Drain));
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Tells the machine what happened, and sees to what it says.

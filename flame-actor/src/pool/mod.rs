@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `builder` | [`PoolBuilder`], which makes a [`Pool`] |
 //! | `placing`, `child` | `place_child`, and the owner of what it placed |
+//! | `starting`, `keeping` | one start of an actor, and one after the other |
 //! | `calling`, `running` | `call` and `cast` |
 //! | `wish`, `classes` | what can be said about one call or child |
 //! | [`machine`] | what the pool decides, as a pure state machine |
@@ -25,6 +26,7 @@ mod errands;
 mod error;
 mod hooks;
 mod idle_check;
+mod keeping;
 pub mod machine;
 mod nested;
 mod orders;
@@ -34,6 +36,7 @@ mod runners;
 mod running;
 pub mod settings;
 mod sigterm;
+mod starting;
 mod supervisor;
 mod wish;
 
@@ -387,8 +390,10 @@ impl std::fmt::Debug for Pool {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if let Site::Here(core) = &self.site {
-            core.shut_down();
-        }
+        let Site::Here(core) = &self.site else { return };
+        core.shut_down();
+        // Its supervisor does not keep it, and could not end the runners of a pool that is no more.
+        let kept = Arc::clone(core);
+        core.parent.threads.control().spawn(async move { kept.stopped().await });
     }
 }

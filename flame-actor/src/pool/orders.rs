@@ -42,6 +42,7 @@ pub(super) enum Sent<H> {
 pub(super) struct Asked<H> {
     answer: oneshot::Receiver<Answer<H>>,
     interrupt: Option<Interrupt>,
+    home: Arc<Peer>,
 }
 
 enum Answer<H> {
@@ -76,7 +77,7 @@ pub(super) fn send<H: Held>(peer: &Arc<Peer>, order: Ready, held: H) -> Result<S
     match link.lane(MAIN_PORT).ask_then(Body::Own(body), move |outcome| waiter.end(outcome)) {
         Ok(interrupt) => {
             sendable.sent();
-            Ok(Sent::Asked(Asked { answer, interrupt: Some(interrupt) }))
+            Ok(Sent::Asked(Asked { answer, interrupt: Some(interrupt), home: Arc::clone(peer) }))
         }
         Err(error) => match (error, answer.try_recv()) {
             (flame_transport::SendError::Lost(_), Ok(Answer::Never(held))) => Ok(Sent::Unsent(held)),
@@ -125,8 +126,12 @@ impl<H> Future for Asked<H> {
 
 impl<H> Drop for Asked<H> {
     fn drop(&mut self) {
-        if let Some(interrupt) = self.interrupt.take() {
-            interrupt.interrupt();
+        let Some(interrupt) = self.interrupt.take() else { return };
+        interrupt.interrupt();
+        // An answer that came and was not looked at: what it refers to is let go.
+        self.answer.close();
+        if let Ok(Answer::Came(Ok(unwanted))) = self.answer.try_recv() {
+            discard(&unwanted.body, &self.home);
         }
     }
 }

@@ -12,26 +12,23 @@ use std::{
 };
 
 use actix::{Actor, Context};
-use bytes::Bytes;
-use flame_transport::{AskError, codec};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
 use super::{
-    Core,
     child::{Child, Ownership},
-    core::Seat,
-    error::{PlaceError, PlaceFailure, WorkPhase},
-    machine::{Affinity, Failure, Key, RunnerSeq},
-    nested::Site,
-    orders::{self, Sent},
-    wish::{Term, Time, Wish},
+    error::{PlaceError, PlaceFailure},
+    keeping,
+    machine::{Affinity, Failure, Key},
+    nested::{Away, Site},
+    starting::Start,
+    wish::{Time, Wish},
 };
 use crate::{
     backend::Resources,
-    host::protocol::{Order, StartFailure},
     registry::Registry,
-    remote::{DownReason, Encoded, Keeper, Remote, RemoteAddr, SendError, encode_whole, placed_port},
+    remote::{DownReason, Encoded, Remote, RemoteAddr, SendError, Supervised, encode_whole},
+    supervise::{Between, Restart, policy::Policy},
 };
 
 /// An actor on its way to a runner: say more about it, then await it for the [`Child`], or take its [`addr`](Placing::addr).
@@ -46,6 +43,8 @@ pub struct Placing<A: Actor> {
     /// Someone has the address: the actor is placed whatever becomes of this.
     kept: Arc<AtomicBool>,
     own_arbiter: bool,
+    lifetime: Option<Duration>,
+    policy: Policy,
     wish: Wish,
     progress: Progress,
 }
@@ -69,6 +68,8 @@ where
             remote: Remote::unconnected(),
             kept: Arc::default(),
             own_arbiter: false,
+            lifetime: None,
+            policy: Policy::default(),
             wish: Wish::here(),
             progress: Progress::Prepared(prepared),
         }
@@ -114,6 +115,75 @@ impl<A: Actor<Context = Context<A>>> Placing<A> {
         self
     }
 
+    /// Whether the actor is started again when it ends: on another runner if its own is lost, and the pool boots one if it must.
+    /// Default: [`Restart::Temporary`], never.
+    ///
+    /// The address stays valid over restarts. The next incarnation starts from the value that was placed, or from the last
+    /// that the actor [published](crate::publish_snapshot); the references in it stay alive for that long. The first restart
+    /// waits for nothing, those that follow soon wait 100 ms, doubled up to 5 s. At most one incarnation serves at a time: after
+    /// the loss of a runner the next one starts when the backend has confirmed that it is gone, or when its lease
+    /// ([`LinkConfig::with_lease`](crate::LinkConfig::with_lease)) has run out, and 5 s more.
+    ///
+    /// Only a pool's own process can keep a child so: on a runner a placing with a restart policy or a lifetime fails with
+    /// [`PlaceFailure::OfParent`].
+    ///
+    /// When the actor's runner has to go (SIGTERM, a reclaimed node), the actor handles what has come to it, stops, and is started
+    /// elsewhere, which does not count as a restart.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use actix::prelude::*;
+    /// # use flame_actor::{Pool, Restart, backend::LocalBackend, remote};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Divider;
+    /// # impl Actor for Divider { type Context = Context<Self>; }
+    /// # #[derive(Message, Serialize, Deserialize)]
+    /// # #[rtype(result = "u32")]
+    /// # struct Divide(u32, u32);
+    /// # #[remote]
+    /// # impl Handler<Divide> for Divider {
+    /// #     type Result = u32;
+    /// #     fn handle(&mut self, Divide(a, b): Divide, _: &mut Context<Self>) -> u32 { a / b }
+    /// # }
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let pool = Pool::builder("restarts").backend(LocalBackend::new()).start()?;
+    /// let divider = pool.place_child(Divider).restart(Restart::Permanent).await?;
+    /// assert!(divider.send(Divide(1, 0)).await.is_err()); // It panics there.
+    /// # let divider = divider; let mut answer = divider.send(Divide(6, 2)).await;
+    /// # while answer.is_err() { answer = divider.send(Divide(6, 2)).await; }
+    /// # let answer = answer?;
+    /// assert_eq!(answer, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn restart(mut self, restart: Restart) -> Self {
+        self.policy.restart = restart;
+        self
+    }
+
+    /// How often the actor is started again: at most `restarts` times `within` any such time; then it is given up, and its watchers
+    /// hear how it ended last. Default: 3 times within 5 s.
+    pub fn intensity(mut self, restarts: u32, within: Duration) -> Self {
+        self.policy.intensity = (restarts, within);
+        self
+    }
+
+    /// What becomes of messages while the actor is being started again. Default: 1024 of them wait, or 1 MiB.
+    pub fn between(mut self, between: Between) -> Self {
+        self.policy.between = between;
+        self
+    }
+
+    /// How long the actor may live, from its first start and over all restarts: then it is ended by force at its next await, with
+    /// [`DownReason::Deadline`], and not started again. Default: for ever.
+    pub fn lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
+        self.lifetime = lifetime.into();
+        self
+    }
+
     /// The actor's address, at once: the placing goes on by itself from here, and as with `Actor::start` the actor lives as
     /// long as somebody has its address.
     ///
@@ -133,22 +203,32 @@ impl<A: Actor<Context = Context<A>>> Placing<A> {
             _ => return,
         };
         let Progress::Prepared(prepared) = prepared else { return };
-        match prepared {
-            Ok((actor, value)) => {
-                let job = Job {
-                    site: self.site.clone(),
-                    remote: Arc::clone(&self.remote),
-                    kept: Arc::clone(&self.kept),
-                    own_arbiter: self.own_arbiter,
-                    wish: std::mem::take(&mut self.wish),
-                };
-                self.site.spawn(job.run(actor, value, done));
-            }
+        let (actor, value) = match prepared {
+            Ok(prepared) => prepared,
             Err(reason) => {
                 self.remote.fail(&DownReason::NotStarted { message: reason.to_string() });
                 let _ = done.send(Err(reason));
+                return;
             }
-        }
+        };
+        let (own_arbiter, lifetime) = (self.own_arbiter, self.lifetime);
+        let (wish, kept) = (std::mem::take(&mut self.wish), Arc::clone(&self.kept));
+        let supervised = self.policy.restart != Restart::Temporary;
+        let way = match &self.site {
+            Site::Here(core) => {
+                let start = Start { core: Arc::clone(core), actor, own_arbiter, lifetime, wish };
+                if supervised {
+                    let supervised = Supervised::new(self.policy, value, self.site.max_message());
+                    self.remote = Remote::supervised(Arc::clone(&supervised));
+                    return self.site.spawn(keeping::keep(start, supervised, kept, done));
+                }
+                Way::Here(start)
+            }
+            Site::Away(_) if supervised || lifetime.is_some() => Way::None,
+            Site::Away(away) => Way::Away { away: Arc::clone(away), actor, own_arbiter, wish },
+        };
+        let job = Job { way, remote: Arc::clone(&self.remote), kept };
+        self.site.spawn(job.run(value, done));
     }
 }
 
@@ -199,173 +279,61 @@ where
     Ok((number, body))
 }
 
-/// The placing of one actor, behind the back of whoever wants it.
+/// Who waits to own what is placed.
+pub(super) type Outcome = oneshot::Sender<Result<Ownership, PlaceFailure>>;
+
+/// The placing of one actor that is never started again, behind the back of whoever wants it.
 struct Job {
-    site: Site,
+    way: Way,
     remote: Arc<Remote>,
     kept: Arc<AtomicBool>,
-    own_arbiter: bool,
-    wish: Wish,
+}
+
+/// The way of an actor to a runner.
+enum Way {
+    /// Of a pool of this process.
+    Here(Start),
+    /// Of a pool of the parent's.
+    Away { away: Arc<Away>, actor: u32, own_arbiter: bool, wish: Wish },
+    /// The parent's pool keeps no child for a runner.
+    None,
 }
 
 impl Job {
-    async fn run(
-        self,
-        actor: u32,
-        value: Encoded,
-        mut done: oneshot::Sender<Result<Ownership, PlaceFailure>>,
-    ) {
+    async fn run(self, value: Encoded, mut done: Outcome) {
         let outcome = tokio::select! {
             biased;
-            outcome = self.place(actor, &value) => outcome,
+            outcome = self.place(&value) => outcome,
             () = abandoned(&mut done, &self.kept) => return,
         };
         if let Err(reason) = &outcome {
             self.remote.fail(&DownReason::NotStarted { message: reason.to_string() });
         }
-        if let Err(Ok(ownership)) = done.send(outcome) {
-            // Its address is out: it lives as long as that. Else its owner is gone already.
-            if self.kept.load(Ordering::Acquire) {
-                ownership.detach();
-            }
-        }
+        hand(done, outcome, &self.kept);
     }
 
-    async fn place(&self, actor: u32, value: &Encoded) -> Result<Ownership, PlaceFailure> {
-        let Self { remote, own_arbiter, wish, .. } = self;
-        match &self.site {
-            Site::Here(core) => {
-                Way { core, remote, own_arbiter: *own_arbiter, wish }.place(actor, value).await
+    async fn place(&self, value: &Encoded) -> Result<Ownership, PlaceFailure> {
+        match &self.way {
+            Way::Here(start) => start.settle(value, &self.remote).await,
+            Way::Away { away, actor, own_arbiter, wish } => {
+                away.place((*actor, value), *own_arbiter, wish, &self.remote).await
             }
-            Site::Away(away) => away.place((actor, value), *own_arbiter, wish, remote).await,
+            Way::None => Err(PlaceFailure::OfParent),
         }
     }
 }
 
-/// The way of an actor to a runner of a pool of this process.
-pub(super) struct Way<'a> {
-    pub(super) core: &'a Arc<Core>,
-    /// What is connected to the actor once it is there.
-    pub(super) remote: &'a Arc<Remote>,
-    pub(super) own_arbiter: bool,
-    pub(super) wish: &'a Wish,
-}
-
-impl Way<'_> {
-    /// Dropped midway, it takes the actor back down.
-    pub(super) async fn place(&self, actor: u32, value: &Encoded) -> Result<Ownership, PlaceFailure> {
-        let core = self.core;
-        let term = self.wish.begin(core.settings.timeout());
-        let class = core.class(self.wish);
-        let unplaced = |failure| PlaceFailure::unplaced(failure, term);
-        let mut seat = core.seat(core.request(self.wish, &class, term)).await.map_err(unplaced)?;
-        loop {
-            if term.is_over() {
-                return Err(PlaceFailure::timeout(term, WorkPhase::Queued, None));
-            }
-            let unused = match self.hand_over(actor, value, term, seat).await? {
-                Placed::Started(ownership) => return Ok(ownership),
-                Placed::Unsent(unused) => unused,
-            };
-            let another = match unused {
-                Some(unused) => core.seat_again(unused, term.deadline()).await,
-                None => core.seat(core.request(self.wish, &class, term)).await,
-            };
-            seat = another.map_err(unplaced)?;
-        }
-    }
-
-    async fn hand_over(
-        &self,
-        actor: u32,
-        value: &Encoded,
-        term: Term,
-        seat: Seat,
-    ) -> Result<Placed, PlaceFailure> {
-        let (runner, boarding) = (seat.runner, seat.boarding.clone());
-        let (peer, node) = (Arc::clone(seat.peer()), seat.node().clone());
-        let child = self.core.next_child();
-        let order = Order::Place { actor, child, own_arbiter: self.own_arbiter };
-        let order = seat.order(&order, value)?;
-        // The slot is the child's before the order leaves: its end may be told before its start is.
-        if let Err(seat) = self.core.runners(|runners| runners.seat_child(runner, child, seat)) {
-            return Ok(Placed::Unsent(Some(seat)));
-        }
-        let berth = Berth { core: Some(Arc::clone(self.core)), runner, child };
-        let asked = match orders::send(&peer, order, berth)? {
-            Sent::Asked(asked) => asked,
-            Sent::Unsent(berth) => return Ok(Placed::Unsent(berth.leave())),
-        };
-        match term.bound(asked).await {
-            None => Err(PlaceFailure::timeout(term, WorkPhase::Running, Some(node))),
-            Some(Ok(reply)) => match placed_port(&reply.body) {
-                Some(port) => {
-                    peer.adopt(port, self.remote);
-                    Ok(Placed::Started(Ownership::new(peer, child)))
-                }
-                None => Err(PlaceFailure::Answer { runner: node }),
-            },
-            Some(Err(AskError::Refused { body })) => {
-                let failure = codec::decode(&body)
-                    .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
-                Err(PlaceFailure::from_start(failure, node))
-            }
-            Some(Err(AskError::Dropped)) => {
-                let message = "it was given up without an answer".to_owned();
-                Err(PlaceFailure::Panicked { runner: node, message })
-            }
-            Some(Err(lost)) => {
-                let loss = self.core.loss_of(&boarding, lost.to_string(), term).await;
-                Err(PlaceFailure::RunnerLost(loss))
-            }
-        }
-    }
-}
-
-/// What became of an order to place an actor.
-enum Placed {
-    Started(Ownership),
-    /// The runner was lost before the order was sent. Its seat, unless that went with the runner.
-    Unsent(Option<Seat>),
-}
-
-/// The slot of a child that has not started, given back when this is dropped.
-struct Berth {
-    /// `None` once the slot is the child's.
-    core: Option<Arc<Core>>,
-    runner: RunnerSeq,
-    child: u64,
-}
-
-impl Berth {
-    fn leave(mut self) -> Option<Seat> {
-        self.take()
-    }
-
-    fn take(&mut self) -> Option<Seat> {
-        let core = self.core.take()?;
-        core.runners(|runners| runners.child_ended(self.runner, self.child))
-    }
-}
-
-impl orders::Held for Berth {
-    /// A child that has started gives its slot back when it ends.
-    fn end(mut self, outcome: &Result<Bytes, AskError>) -> Option<Keeper> {
-        if outcome.is_ok() {
-            self.core = None;
-        }
-        None
-    }
-}
-
-impl Drop for Berth {
-    fn drop(&mut self) {
-        drop(self.take());
+/// Gives what was placed to its owner. If that is gone, and its address is out, it lives as long as that.
+pub(super) fn hand(done: Outcome, outcome: Result<Ownership, PlaceFailure>, kept: &AtomicBool) {
+    if let Err(Ok(ownership)) = done.send(outcome)
+        && kept.load(Ordering::Acquire)
+    {
+        ownership.detach();
     }
 }
 
 /// Resolves when nobody wants the actor any more.
-async fn abandoned(done: &mut oneshot::Sender<Result<Ownership, PlaceFailure>>, kept: &AtomicBool) {
+pub(super) async fn abandoned(done: &mut Outcome, kept: &AtomicBool) {
     done.closed().await;
     if kept.load(Ordering::Acquire) {
         std::future::pending::<()>().await;

@@ -14,12 +14,14 @@ use super::{
 };
 use crate::{
     backend::{Instance, Resources},
-    remote::Peer,
+    remote::{Charge, Peer},
 };
 
 /// The runners that boot, serve or end, and the children on them, each with its seat `S`.
 pub(super) struct Runners<S> {
     by_number: HashMap<RunnerSeq, Runner<S>>,
+    /// Who is told of the supervised children, by child.
+    charges: HashMap<u64, (RunnerSeq, Charge)>,
     /// No boot is given up before this.
     boots_until: Option<Instant>,
 }
@@ -51,7 +53,7 @@ pub(super) struct Boarding {
 
 impl<S> Runners<S> {
     pub(super) fn new() -> Self {
-        Self { by_number: HashMap::new(), boots_until: None }
+        Self { by_number: HashMap::new(), charges: HashMap::new(), boots_until: None }
     }
 
     /// A runner is being booted.
@@ -100,6 +102,10 @@ impl<S> Runners<S> {
     pub(super) fn boarding(&self, runner: RunnerSeq) -> Option<Boarding> {
         let entry = self.by_number.get(&runner)?;
         Some(Boarding { peer: entry.peer.clone()?, instance: entry.instance.clone()? })
+    }
+
+    pub(super) fn instance(&self, runner: RunnerSeq) -> Option<Arc<dyn Instance>> {
+        self.by_number.get(&runner)?.instance.clone()
     }
 
     pub(super) fn peer(&self, runner: RunnerSeq) -> Option<Arc<Peer>> {
@@ -179,6 +185,25 @@ impl<S> Runners<S> {
             }
             _ => Err(seat),
         }
+    }
+
+    /// A child is an incarnation of a supervised one, until it is [discharged](Self::discharge).
+    pub(super) fn charge(&mut self, runner: RunnerSeq, child: u64, charge: Charge) {
+        self.charges.insert(child, (runner, charge));
+    }
+
+    pub(super) fn discharge(&mut self, child: u64) {
+        self.charges.remove(&child);
+    }
+
+    /// Whom to tell of a child of a runner.
+    pub(super) fn charge_of(&self, runner: RunnerSeq, child: u64) -> Option<Charge> {
+        self.charges.get(&child).filter(|(on, _)| *on == runner).map(|(_, charge)| charge.clone())
+    }
+
+    /// Whom to tell that a runner goes.
+    pub(super) fn charges_on(&self, runner: RunnerSeq) -> Vec<Charge> {
+        self.charges.values().filter(|(on, _)| *on == runner).map(|(_, charge)| charge.clone()).collect()
     }
 
     /// A child has ended.

@@ -7,7 +7,7 @@ use std::{
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use bytes::Bytes;
-use flame_transport::{Inbox, Joined, LinkLost, Owed, codec};
+use flame_transport::{Body, Inbox, Joined, LinkLost, Owed, codec};
 
 use super::{
     boot_report::{BootCause, BootPhase, BootReport},
@@ -18,11 +18,12 @@ use super::{
     nested::Commissions,
 };
 use crate::{
-    backend::{Boot, BootError, ExitReason, Instance, Resources, Ticket},
+    backend::{Boot, BootError, BoxFuture, ExitReason, Instance, Resources, Ticket},
     host::protocol::{ToParent, ToRunner},
     node::names::Names,
-    remote::{LED, PLAIN, Peer, PeerEvents},
+    remote::{LED, PLAIN, Peer, PeerEvents, rebase},
     runner::logs,
+    supervise::machine::Event as Supervision,
 };
 
 /// Supervises the runners of one pool, on the parent's control thread.
@@ -52,6 +53,7 @@ impl Supervisor {
                 if let Some(peer) = peer {
                     peer.signal(&ToRunner::Retire.encode());
                 }
+                core.move_children(runner);
             }
             Errand::Terminate(runner) => {
                 let Some((node, instance)) = core.runners(|runners| runners.condemn(runner)) else { return };
@@ -204,14 +206,23 @@ fn on_join(core: &Weak<Core>, runner: RunnerSeq, joined: Joined) {
     let commissions = Commissions::of(Weak::clone(core), runner);
     let events = RunnerEvents { core: Weak::clone(core), runner, commissions: Arc::clone(&commissions) };
     let (peer, inbox) = Peer::start(joined, threads.control().clone(), threads.network(), Arc::new(events));
-    let (names, pool_name) = (Arc::clone(&pool.parent.names), pool.name().to_owned());
-    peer.spawn(Ear { peer: Arc::clone(&peer), names, commissions, pool: pool_name }.listen(inbox));
+    let ear = Ear {
+        core: Weak::clone(core),
+        runner,
+        peer: Arc::clone(&peer),
+        names: Arc::clone(&pool.parent.names),
+        commissions,
+        pool: pool.name().to_owned(),
+    };
+    peer.spawn(ear.listen(inbox));
     pool.runners(|runners| runners.joined(runner, &peer));
     aboard(&pool, runner);
 }
 
 /// Takes what a runner says on the main port.
 struct Ear {
+    core: Weak<Core>,
+    runner: RunnerSeq,
     peer: Arc<Peer>,
     names: Arc<Names>,
     commissions: Arc<Commissions>,
@@ -249,7 +260,18 @@ impl Ear {
             Ok(ToParent::Log(lines)) => logs::relay(lines, self.peer.node().name(), &self.pool),
             Ok(ToParent::LetGo { child }) => self.commissions.let_go(child),
             Ok(ToParent::Detach { child }) => self.commissions.detach(child),
+            Ok(ToParent::Snapshot { child, body }) => self.snapshot(child, body),
             _ => self.wonder(),
+        }
+    }
+
+    fn snapshot(&self, child: u64, body: Bytes) {
+        let Ok(from) = rebase(Body::Own(body), &self.peer) else { return self.wonder() };
+        let from = from.into_encoded();
+        let core = self.core.upgrade();
+        let charge = core.and_then(|core| core.runners(|runners| runners.charge_of(self.runner, child)));
+        if let Some(charge) = charge {
+            charge.feed(|incarnation| Supervision::Snapshot { incarnation, from });
         }
     }
 
@@ -274,9 +296,8 @@ fn broken(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, error: B
 
 fn ended(core: &Arc<Core>, runner: RunnerSeq, instance: &dyn Instance, exit: &ExitReason) {
     let peer = core.runners(|runners| runners.peer(runner));
-    match peer.as_ref().and_then(|peer| peer.link()) {
-        // The process is gone and its link does not know yet: whoever waits on it is told now.
-        Some(link) => link.abort(&format!("the runner {exit}")),
+    match peer {
+        Some(peer) => peer.exited(exit),
         None => {
             if let Some((node, _)) = core.runners(|runners| runners.condemn(runner)) {
                 let cause = BootCause::Ended { exit: exit.clone(), refusal: core.reception.refusal(&node) };
@@ -310,21 +331,40 @@ impl PeerEvents for RunnerEvents {
     fn signal(&self, body: &[u8]) {
         let Some(core) = self.core.upgrade() else { return };
         match codec::decode(body) {
-            Ok(ToParent::Ended { child, reason }) => {
+            Ok(ToParent::Ended { child, reason, snapshots }) => {
                 tracing::debug!(target: "flame::pool", runner = %self.runner, child, %reason, "a child has ended");
-                let seat = core.runners(|runners| runners.child_ended(self.runner, child));
+                let (seat, charge) = core.runners(|runners| {
+                    (runners.child_ended(self.runner, child), runners.charge_of(self.runner, child))
+                });
+                // The slot first: the next incarnation may take it.
                 drop(seat);
+                if let Some(charge) = charge {
+                    charge.feed(|incarnation| Supervision::Ended { incarnation, reason, snapshots });
+                }
             }
-            Ok(ToParent::Draining) => core.feed(Event::Draining(self.runner)),
+            Ok(ToParent::Draining) => {
+                core.feed(Event::Draining(self.runner));
+                core.move_children(self.runner);
+            }
             Ok(ToParent::Overdue) => core.feed(Event::Condemn(self.runner)),
             Ok(ToParent::Stalled) => core.feed(Event::Stalled(self.runner)),
             Ok(ToParent::Recovered) => core.feed(Event::Recovered(self.runner)),
             // Said on the main port, behind what they are about.
-            Ok(ToParent::Log(_) | ToParent::LetGo { .. } | ToParent::Detach { .. }) => {}
+            Ok(
+                ToParent::Log(_)
+                | ToParent::LetGo { .. }
+                | ToParent::Detach { .. }
+                | ToParent::Snapshot { .. },
+            ) => {}
             Err(error) => {
                 tracing::warn!(target: "flame::pool", %error, "a notice of a runner cannot be decoded")
             }
         }
+    }
+
+    fn exit(&self) -> Option<BoxFuture<ExitReason>> {
+        let instance = self.core.upgrade()?.runners(|runners| runners.instance(self.runner))?;
+        Some(Box::pin(async move { instance.exited().await }))
     }
 
     fn lost(&self, reason: &LinkLost) {

@@ -33,6 +33,14 @@ impl Wish {
             _ => term,
         }
     }
+
+    /// The time of another attempt, long after whoever asked for the first one.
+    pub(super) fn begin_again(&self, of_pool: Option<Duration>) -> Term {
+        match self.time {
+            Time::Until(_) => Time::OfPool.begin(of_pool),
+            time => time.begin(of_pool),
+        }
+    }
 }
 
 /// How long work may take, queue and boot included.

@@ -14,14 +14,18 @@ use super::{
     error::SendError,
     export::ExportedAddr,
     field::{GONE_HOME, WRONG_KIND, deserialize_reference},
+    line::Patience,
     outgoing::{ask, dead_letter, from_mailbox, tell},
     proxy,
     recipient::RemoteRecipient,
     reference::{Reference, Resolved},
     request::Request,
-    target::{Patience, Remote},
+    target::Remote,
 };
-use crate::registry::RemoteMessage;
+use crate::{
+    registry::RemoteMessage,
+    watch::{Down, Notify, Watch, WatchId, local},
+};
 
 /// The address of an actor of this node or another one: `actix::Addr` across nodes.
 ///
@@ -147,6 +151,84 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
         }
     }
 
+    /// Watches the actor: the future resolves once, with its [`Down`], when the actor is gone, and at once if it is already.
+    ///
+    /// It need not be polled to be in time. An actor of this node of which only the address is known tells nobody of its end;
+    /// that is noticed at most 100 ms late, and its reason is always [`DownReason::Stopped`](super::DownReason).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the [`Watch`] ends it. It keeps no actor alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use actix::prelude::*;
+    /// # use flame_actor::{DownReason, Pool, backend::LocalBackend, remote};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Worker;
+    /// # impl Actor for Worker { type Context = Context<Self>; }
+    /// # #[derive(Message, Serialize, Deserialize)]
+    /// # #[rtype(result = "()")]
+    /// # struct Finish;
+    /// #[remote]
+    /// impl Handler<Finish> for Worker {
+    ///     type Result = ();
+    ///     fn handle(&mut self, _: Finish, ctx: &mut Context<Self>) {
+    ///         ctx.stop();
+    ///     }
+    /// }
+    ///
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let pool = Pool::builder("watched").backend(LocalBackend::new()).start()?;
+    /// let worker = pool.place_child(Worker).await?;
+    /// let watch = worker.watch();
+    /// worker.do_send(Finish);
+    /// assert_eq!(watch.await.reason, DownReason::Stopped);
+    /// // Also when it comes too late.
+    /// assert_eq!(worker.watch().await.reason, DownReason::Stopped);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn watch(&self) -> Watch {
+        match &self.target {
+            Target::Local(address) => Watch::looking(local::end_of(address.downgrade())),
+            Target::Remote(remote) => Watch::told(|notify| remote.watch(notify)),
+        }
+    }
+
+    /// Watches the actor: `recipient` gets one [`Down`], which holds the number that this returns.
+    ///
+    /// # Panics
+    ///
+    /// For an actor of this node, outside of a tokio runtime; an actix handler is always inside one.
+    pub fn watch_with(&self, recipient: Recipient<Down>) -> WatchId {
+        let id = WatchId::next();
+        let notify = Notify::Recipient(id, recipient);
+        match &self.target {
+            Target::Local(address) => {
+                let end = local::end_of(address.downgrade());
+                drop(tokio::spawn(async move { notify.tell(end.await) }));
+            }
+            Target::Remote(remote) => drop(remote.watch(notify)),
+        }
+        id
+    }
+
+    /// Watches the node that the actor is on: the future resolves when the link to it is lost, whatever becomes of the actor.
+    /// It never does for this node, and for an actor that is being placed it watches the actor itself.
+    pub fn watch_node(&self) -> Watch {
+        match &self.target {
+            Target::Local(_) => Watch::looking(std::future::pending()),
+            Target::Remote(remote) => Watch::told(|notify| match remote.peer() {
+                Some(peer) => peer.watch_node(notify),
+                None => remote.watch(notify),
+            }),
+        }
+    }
+
     /// The same without its type.
     pub(crate) fn to_any(&self) -> AnyAddr {
         AnyAddr(match &self.target {
@@ -172,9 +254,9 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
         }
     }
 
-    /// The name of the actor's node; `None` for this node, and while the actor is being placed.
+    /// The name of the actor's node at this moment; `None` for this node, and while the actor is being placed.
     #[must_use]
-    pub fn node(&self) -> Option<&flame_transport::NodeId> {
+    pub fn node(&self) -> Option<flame_transport::NodeId> {
         match &self.target {
             Target::Local(_) => None,
             Target::Remote(remote) => remote.node(),

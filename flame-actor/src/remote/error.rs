@@ -1,10 +1,12 @@
 //! What can go wrong with a message to an actor of another node.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use flame_transport::{AskError, LinkLost, NodeId, codec, codec::EncodeError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::backend::ExitReason;
 
 /// Why an actor is not there any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -13,13 +15,25 @@ pub enum DownReason {
     /// It stopped as actors do: by itself, because nobody held its address, or because its owner let it go.
     #[error("it has stopped")]
     Stopped,
+    /// It was stopped by its owner, who said why.
+    #[error("it was stopped: {reason}")]
+    Shutdown {
+        /// The owner's words.
+        reason: String,
+    },
+    /// Its lifetime was over.
+    #[error("its lifetime of {lifetime:?} was over")]
+    Deadline {
+        /// The time that it had.
+        lifetime: Duration,
+    },
     /// It panicked.
     #[error("it panicked: {message}")]
     Panicked {
         /// What was given to `panic!`.
         message: String,
     },
-    /// It was never started: its runner could not be booted, or refused it.
+    /// It never existed: its runner could not be booted, or refused it, or no actor was ever at its address.
     #[error("it was not started: {message}")]
     NotStarted {
         /// Why.
@@ -30,6 +44,8 @@ pub enum DownReason {
     NodeLost {
         /// What is known of the loss.
         message: String,
+        /// How the node's instance ended, where the backend saw it. Known to its parent only.
+        exit: Option<ExitReason>,
     },
 }
 
@@ -64,6 +80,9 @@ pub enum SendError {
         /// The decoder's words.
         message: String,
     },
+    /// The actor has ended and is being started again, and its messages are [not to wait](crate::Between::Refuse).
+    #[error("the actor is being started again and takes no messages until then")]
+    Restarting,
     /// The actor is not there any more; the message was not handled.
     #[error("the actor is gone: {0}")]
     Gone(DownReason),
@@ -106,6 +125,7 @@ pub(crate) enum Refusal {
     Lost(NodeId, LinkLost),
     Unreachable,
     Full,
+    Restarting,
     TooLong(usize, usize),
 }
 
@@ -120,6 +140,7 @@ impl Refusal {
             SendError::NodeLost { node, reason } => Self::Lost(node, reason),
             SendError::Unreachable => Self::Unreachable,
             SendError::Full => Self::Full,
+            SendError::Restarting => Self::Restarting,
             SendError::TooLong { len, max } => Self::TooLong(len, max),
             SendError::Encode(_) | SendError::NoReply | SendError::Registry(_) => return None,
         })
@@ -188,6 +209,7 @@ impl From<Refusal> for SendError {
             Refusal::Lost(node, reason) => Self::NodeLost { node, reason },
             Refusal::Unreachable => Self::Unreachable,
             Refusal::Full => Self::Full,
+            Refusal::Restarting => Self::Restarting,
             Refusal::TooLong(len, max) => Self::TooLong { len, max },
         }
     }
@@ -207,4 +229,15 @@ fn encode_small<T: Serialize>(value: &T) -> Bytes {
         Ok(()) => out.freeze(),
         Err(_) => Bytes::new(),
     }
+}
+
+/// A text that fits into a notice, of which a signal takes no more than 16,000 bytes.
+pub(crate) fn cut(mut text: String) -> String {
+    const MAX: usize = 8 * 1024;
+    if text.len() > MAX {
+        let end = (0..=MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }

@@ -9,9 +9,14 @@ use std::{
 use actix::{Actor, Addr, Context, Message, Recipient, WeakAddr};
 use flame_transport::Inbox;
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::oneshot;
 
-use super::{peer::Peer, target::Remote};
-use crate::{delivery::forward, registry::Registry};
+use super::{error::DownReason, peer::Peer, target::Remote};
+use crate::{
+    delivery::{fate::Fate, forward},
+    registry::Registry,
+    watch::{EndWatch, Notify, local},
+};
 
 /// Which actor it is, and as what it is exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +44,14 @@ pub(crate) trait Exportable: Send + Sync {
 
     /// The `Recipient<M>` of one of the actor's messages.
     fn recipient(&self, method: u32) -> Option<Box<dyn Any>>;
+
+    /// Has someone told of the actor's end.
+    fn watch(&self, peer: &Arc<Peer>, notify: Notify) -> EndWatch;
+
+    /// How the actor ended, once it no longer serves its port; `None` where that is not known.
+    fn end(&self) -> Option<DownReason> {
+        None
+    }
 
     /// Whether the actor has gone.
     fn is_gone(&self) -> bool {
@@ -69,6 +82,10 @@ impl<A: Actor<Context = Context<A>>> Exportable for ExportedAddr<A> {
 
     fn recipient(&self, method: u32) -> Option<Box<dyn Any>> {
         recipient_of(&self.0, method)
+    }
+
+    fn watch(&self, peer: &Arc<Peer>, notify: Notify) -> EndWatch {
+        tell_when(local::end_of(self.0.downgrade()), peer, notify)
     }
 
     fn is_gone(&self) -> bool {
@@ -102,6 +119,10 @@ where
     fn recipient(&self, _method: u32) -> Option<Box<dyn Any>> {
         self.original()
     }
+
+    fn watch(&self, peer: &Arc<Peer>, notify: Notify) -> EndWatch {
+        tell_when(local::end_of_recipient(self.0.downgrade()), peer, notify)
+    }
 }
 
 /// A placed actor, which is kept alive by its lanes and not by being exported. What comes for it is not served here
@@ -109,11 +130,12 @@ where
 pub(crate) struct ExportedChild<A: Actor> {
     address: WeakAddr<A>,
     key: ExportKey,
+    fate: Fate,
 }
 
 impl<A: Actor> ExportedChild<A> {
-    pub(crate) fn new(address: &Addr<A>) -> Self {
-        Self { address: address.downgrade(), key: key_of::<A>(address) }
+    pub(crate) fn new(address: &Addr<A>, fate: Fate) -> Self {
+        Self { address: address.downgrade(), key: key_of::<A>(address), fate }
     }
 }
 
@@ -136,6 +158,30 @@ impl<A: Actor<Context = Context<A>>> Exportable for ExportedChild<A> {
     fn recipient(&self, method: u32) -> Option<Box<dyn Any>> {
         recipient_of(&self.address.upgrade()?, method)
     }
+
+    fn watch(&self, _peer: &Arc<Peer>, notify: Notify) -> EndWatch {
+        self.fate.watch(notify)
+    }
+
+    fn end(&self) -> Option<DownReason> {
+        Some(self.fate.get())
+    }
+}
+
+/// Tells of an end that is looked for.
+fn tell_when(
+    end: impl Future<Output = DownReason> + Send + 'static,
+    peer: &Arc<Peer>,
+    notify: Notify,
+) -> EndWatch {
+    let (wanted, unwanted) = oneshot::channel::<()>();
+    peer.spawn(async move {
+        tokio::select! {
+            reason = end => notify.tell(reason),
+            _ = unwanted => {}
+        }
+    });
+    Box::new(move || drop(wanted))
 }
 
 /// The identity of the actor behind an address or recipient: what its `Hash` feeds, which is the mailbox's pointer.

@@ -8,7 +8,9 @@
 //! | `addr`, `recipient`, `any` | [`RemoteAddr`], [`RemoteRecipient`], and an address of any type |
 //! | `outgoing`, `request` | sending a message, and its answer |
 //! | `proxy` | a genuine `actix::Recipient` of an actor of another node |
-//! | `target` | where their messages go |
+//! | `target`, `line` | where their messages go |
+//! | `supervised` | the same for an actor that is started again when it ends |
+//! | `watching` | who is told of whose end |
 //! | `peer`, `export` | the other end of a link, and what it may address here |
 //! | `reference`, `scope`, `field` | how references stand in a message |
 //! | `relay` | actors of a third node |
@@ -18,6 +20,7 @@ mod any;
 mod error;
 mod export;
 mod field;
+mod line;
 mod outgoing;
 mod peer;
 mod proxy;
@@ -26,7 +29,9 @@ mod reference;
 mod relay;
 mod request;
 pub(crate) mod scope;
+mod supervised;
 mod target;
+mod watching;
 
 pub use addr::RemoteAddr;
 pub use error::{DownReason, SendError};
@@ -35,10 +40,11 @@ pub use recipient::{RemoteRecipient, serde_recipient};
 pub use request::Request;
 
 pub(crate) use any::AnyAddr;
-pub(crate) use error::Refusal;
+pub(crate) use error::{Refusal, cut};
 pub(crate) use export::{ExportKey, Exportable, ExportedChild};
 pub(crate) use field::{deserialize_reference, serialize_reference};
-pub(crate) use outgoing::{encode_answer, encode_whole};
+pub(crate) use line::Patience;
+pub(crate) use outgoing::{HAND_OVER, encode_answer, encode_whole};
 pub(crate) use peer::{ExportGuard, Peer, PeerEvents};
 pub(crate) use reference::{
     Encoded, LED, PLAIN, Ready, Reference, Resolved, Sendable, answer_naming, discard, parse, placed,
@@ -46,4 +52,5 @@ pub(crate) use reference::{
 };
 pub(crate) use relay::{answer_placed, rebase};
 pub(crate) use request::{decode_answer, decode_keeping};
-pub(crate) use target::{Keeper, Patience, Remote};
+pub(crate) use supervised::{Charge, Order as KeeperOrder, Supervised};
+pub(crate) use target::{Keeper, Remote};

@@ -9,10 +9,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     error::{DownReason, SendError},
+    line::Patience,
     reference::{Encoded, Ready, put_head},
     request::Request,
     scope,
-    target::{Patience, Remote},
+    target::Remote,
 };
 use crate::{context::Context, dead_letters};
 
@@ -29,6 +30,17 @@ where
     M: Message + Serialize + DeserializeOwned + Send + 'static,
     M::Result: Serialize + DeserializeOwned + Send,
 {
+}
+
+/// The number of no message: an actor that comes to it has handled all that was sent before, and stops for another
+/// incarnation to go on.
+pub(crate) const HAND_OVER: u32 = u32::MAX - 1;
+
+/// The body that says so.
+pub(super) fn hand_over() -> BytesMut {
+    let mut body = BytesMut::new();
+    put_head(&mut body, HAND_OVER, &[], false);
+    body
 }
 
 thread_local! {

@@ -1,8 +1,9 @@
 //! The other end of a link, as actors see it: what was exported to it and what is known of it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::Duration,
 };
 
 use actix::ArbiterHandle;
@@ -14,8 +15,13 @@ use super::{
     export::{ExportKey, Exportable},
     reference,
     target::{Keeper, Remote},
+    watching::{DOWN, UNWATCH, WATCH},
 };
-use crate::dead_letters;
+use crate::{
+    backend::{BoxFuture, ExitReason},
+    dead_letters,
+    watch::{EndWatch, vigil::Vigil},
+};
 
 /// What a peer's owner (a pool, or a runner) hears of it, on the network thread: it must not be held up.
 pub(crate) trait PeerEvents: Send + Sync + 'static {
@@ -24,6 +30,11 @@ pub(crate) trait PeerEvents: Send + Sync + 'static {
 
     /// The link is lost. Called once.
     fn lost(&self, reason: &LinkLost);
+
+    /// How the peer's instance ends, where that can be seen.
+    fn exit(&self) -> Option<BoxFuture<ExitReason>> {
+        None
+    }
 }
 
 /// A node that this one has a link to.
@@ -37,6 +48,12 @@ pub(crate) struct Peer {
     exports: Mutex<Exports>,
     remotes: Mutex<HashMap<u32, Weak<Remote>>>,
     holds: Mutex<Holds>,
+    /// Who waits for the loss of the peer, or for the end of one of its actors.
+    pub(super) vigil: Vigil,
+    /// How the peer's instance ended, if that was seen before the loss of the link.
+    pub(super) exit: OnceLock<ExitReason>,
+    /// Ends of this node's actors that the peer waits for, by its numbers.
+    pub(super) watched: Mutex<HashMap<u64, EndWatch>>,
     events: Arc<dyn PeerEvents>,
 }
 
@@ -57,6 +74,8 @@ struct Exports {
     by_key: HashMap<ExportKey, u32>,
     /// Tells the entries of one port's lives apart.
     next: u64,
+    /// How the actors behind the ports closed last ended, for who asks too late.
+    ended: VecDeque<(u32, DownReason)>,
 }
 
 struct Export {
@@ -75,6 +94,9 @@ pub(crate) struct ExportGuard {
 }
 
 impl Peer {
+    /// How long is waited for a backend's word on a lost node.
+    pub(crate) const WORD: Duration = Duration::from_secs(1);
+
     /// Starts the link to a node that has joined. The inbox is that of its main port.
     pub(crate) fn start(
         joined: Joined,
@@ -90,6 +112,9 @@ impl Peer {
             exports: Mutex::default(),
             remotes: Mutex::default(),
             holds: Mutex::default(),
+            vigil: Vigil::default(),
+            exit: OnceLock::new(),
+            watched: Mutex::default(),
             events,
         });
         let (link, inbox) = Link::start(joined, Arc::new(Upcalls(Arc::downgrade(&peer))), network);
@@ -188,6 +213,16 @@ impl Peer {
         lock(&self.exports).by_port.get(&port).map(|export| Arc::clone(&export.actor))
     }
 
+    /// What became of the actor behind a port that is closed.
+    pub(super) fn end_of(&self, port: u32) -> DownReason {
+        let exports = lock(&self.exports);
+        let known = exports.ended.iter().rev().find(|(ended, _)| *ended == port);
+        known.map_or_else(
+            || DownReason::NotStarted { message: "no actor is known at this address".to_owned() },
+            |(_, reason)| reason.clone(),
+        )
+    }
+
     /// Tells the peer's owner something, ahead of all messages; false if it cannot be told.
     pub(crate) fn signal(&self, body: &[u8]) -> bool {
         self.link().is_some_and(|link| link.signal(&[&[FOR_OWNER], body].concat()))
@@ -261,10 +296,14 @@ impl Peer {
 }
 
 impl Exports {
+    /// The most ends that are remembered.
+    const MAX_ENDED: usize = 256;
+
     /// The entry's life, and the entry before it, which is to be dropped outside of the lock.
     fn insert(&mut self, port: u32, key: ExportKey, actor: Arc<dyn Exportable>) -> (u64, Option<Export>) {
         self.next += 1;
         let life = self.next;
+        self.ended.retain(|(ended, _)| *ended != port);
         let before = self.by_port.insert(port, Export { actor, key, life, keeper: None });
         // One whose port was released and that is slow to see it.
         if let Some(before) = &before
@@ -281,6 +320,12 @@ impl Exports {
         let export = self.by_port.remove(&port)?;
         if self.by_key.get(&export.key) == Some(&port) {
             self.by_key.remove(&export.key);
+        }
+        if let Some(reason) = export.actor.end() {
+            if self.ended.len() >= Self::MAX_ENDED {
+                self.ended.pop_front();
+            }
+            self.ended.push_back((port, reason));
         }
         Some(export)
     }
@@ -308,6 +353,9 @@ impl Service for Upcalls {
                     peer.let_go(hold);
                 }
             }
+            Some((&WATCH, body)) => peer.watch_wanted(body),
+            Some((&UNWATCH, body)) => peer.watch_unwanted(body),
+            Some((&DOWN, body)) => peer.down(body),
             _ => tracing::warn!(peer = %peer.node, "a notice that this build does not know"),
         }
     }
@@ -350,9 +398,11 @@ impl Service for Upcalls {
         let exports = std::mem::take(&mut *lock(&peer.exports));
         let holds = std::mem::take(&mut *lock(&peer.holds));
         drop((exports, holds));
+        let exit = peer.events.exit();
         peer.events.lost(reason);
         let remotes: Vec<_> = lock(&peer.remotes).values().filter_map(Weak::upgrade).collect();
         remotes.iter().for_each(|remote| remote.keep_no_more());
+        peer.mourn(reason, exit);
     }
 }
 
@@ -362,6 +412,6 @@ impl std::fmt::Debug for Peer {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -35,9 +35,10 @@ use futures_util::Stream;
 use super::{
     error::SendError,
     export::pointer_of,
+    line::Patience,
     outgoing::{SerdeMessage, dead_letter, tell, with_encoded},
     request::decode_answer,
-    target::{Patience, Remote},
+    target::Remote,
 };
 
 /// A recipient of one message of a remote actor.
@@ -149,13 +150,12 @@ impl<M: SerdeMessage> Proxy<M> {
         match answer {
             None => dead_letter::<M>(tell(&self.remote, self.method, message, Patience::Bounded)),
             Some(answer) => {
-                let (remote, limit) = (Arc::clone(&self.remote), self.remote.max_message());
+                let limit = self.remote.max_message();
                 let asked = with_encoded(self.method, message, limit, |ready| {
                     self.remote.ask_then(
                         ready,
                         Box::new(move |outcome| {
-                            let Ok(body) = outcome else { return };
-                            let Some(peer) = remote.peer().cloned() else { return };
+                            let Ok((body, peer)) = outcome else { return };
                             // The user's decoding has no place on the network thread.
                             peer.clone().spawn(async move {
                                 if let Ok(result) = decode_answer(&body, Some(&peer)) {

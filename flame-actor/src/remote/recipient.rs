@@ -13,11 +13,12 @@ use super::{
     error::SendError,
     export::ExportedRecipient,
     field::{GONE_HOME, WRONG_KIND, deserialize_reference, serialize_reference},
+    line::Patience,
     outgoing::{SerdeMessage, ask, dead_letter, from_mailbox, tell},
     proxy,
     reference::{Reference, Resolved},
     request::Request,
-    target::{Patience, Remote},
+    target::Remote,
 };
 
 /// The address of an actor, of this node or another one, that takes the message `M`.

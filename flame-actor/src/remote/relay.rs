@@ -26,10 +26,12 @@ use flame_transport::{Answers, Body, Inbox, LaneWatch, Owed};
 use super::{
     error::{DownReason, Refusal, SendError},
     export::{ExportKey, Exportable},
+    line::{Answered, Patience, report_dead},
     peer::{ExportGuard, Peer},
     reference::{BadBody, Encoded, Ready, answer_naming, parse},
-    target::{Patience, Remote, report_dead},
+    target::Remote,
 };
+use crate::watch::{EndWatch, Notify};
 
 /// An actor of another node, exported to a third one.
 pub(super) struct Relay(pub(super) Arc<Remote>);
@@ -63,6 +65,14 @@ impl Exportable for Relay {
 
     fn relayed(&self) -> Option<&Arc<Remote>> {
         Some(&self.0)
+    }
+
+    fn watch(&self, _peer: &Arc<Peer>, notify: Notify) -> EndWatch {
+        self.0.watch(notify)
+    }
+
+    fn end(&self) -> Option<DownReason> {
+        self.0.closed()
     }
 }
 
@@ -118,28 +128,46 @@ impl Passing {
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DownReason>> {
-        let watch = match &self.watch {
-            Some(watch) => watch,
-            None => match ready!(self.target.poll_lane(cx)) {
-                Ok(lane) => self.watch.insert(lane.watch()),
-                Err(reason) => return Poll::Ready(Err(reason)),
-            },
-        };
-        watch.poll_room(cx).map_err(|error| self.reason(error))
+        loop {
+            let watch = match &self.watch {
+                Some(watch) => watch,
+                None => match ready!(self.target.poll_lane(cx)) {
+                    Ok(lane) => self.watch.insert(lane.watch()),
+                    Err(reason) => return Poll::Ready(Err(reason)),
+                },
+            };
+            match ready!(watch.poll_room(cx)) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                // The next incarnation has another lane.
+                Err(_) if self.target.is_supervised() => self.watch = None,
+                Err(error) => return Poll::Ready(Err(self.reason(error))),
+            }
+        }
     }
 
-    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<DownReason> {
-        match &self.watch {
-            Some(watch) => watch.poll_closed(cx).map(|error| self.reason(error)),
-            // Only asked after there was room, and so a lane.
-            None => Poll::Pending,
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<DownReason> {
+        // Only asked after there was room, and so a lane.
+        let Some(watch) = &self.watch else { return Poll::Pending };
+        let error = ready!(watch.poll_closed(cx));
+        if !self.target.is_supervised() {
+            return Poll::Ready(self.reason(error));
+        }
+        self.watch = None;
+        match ready!(self.poll_room(cx)) {
+            Ok(()) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Err(reason) => Poll::Ready(reason),
         }
     }
 
     fn reason(&self, error: flame_transport::SendError) -> DownReason {
         match error {
             flame_transport::SendError::Closed { reason } => DownReason::decode(&reason),
-            other => DownReason::NodeLost { message: format!("{}: {other}", self.target.place()) },
+            other => {
+                DownReason::NodeLost { message: format!("{}: {other}", self.target.place()), exit: None }
+            }
         }
     }
 }
@@ -158,22 +186,18 @@ fn hand_on(body: &[u8], owed: Option<Owed>, from: &Arc<Peer>, target: &Arc<Remot
     match owed {
         None => report_dead(from, target.tell(message, Patience::InTurn)),
         Some(owed) => {
-            let (asker, target_of_answer) = (Arc::clone(from), Arc::clone(target));
-            target.ask_then(
-                message,
-                Box::new(move |outcome| hand_back(outcome, owed, &target_of_answer, &asker)),
-            );
+            let asker = Arc::clone(from);
+            target.ask_then(message, Box::new(move |outcome| hand_back(outcome, owed, &asker)));
         }
     }
 }
 
 /// Hands the answer back to whoever asked, on the network thread.
-fn hand_back(outcome: Result<Bytes, SendError>, owed: Owed, target: &Remote, asker: &Arc<Peer>) {
-    let answer = match (outcome, target.peer()) {
-        (Ok(body), Some(peer)) => rebase(Body::Own(body), peer)
+fn hand_back(outcome: Result<Answered, SendError>, owed: Owed, asker: &Arc<Peer>) {
+    let answer = match outcome {
+        Ok((body, from)) => rebase(Body::Own(body), &from)
             .map_err(|BadBody| Refusal::Unencodable("it refers to an actor that is gone".to_owned())),
-        (Ok(_), None) => return drop(owed),
-        (Err(error), _) => match Refusal::of(error) {
+        Err(error) => match Refusal::of(error) {
             Some(refusal) => Err(refusal),
             None => return drop(owed),
         },

@@ -12,10 +12,11 @@ use serde::de::DeserializeOwned;
 
 use super::{
     error::{DownReason, SendError},
+    line::Pending,
     peer::Peer,
     reference::{Parts, Resolved, parse},
     scope,
-    target::{Keeper, Pending, Remote},
+    target::{Keeper, Remote},
 };
 
 /// An answer under way: resolves to what the handler returned, or to why there is nothing.
@@ -29,7 +30,11 @@ pub struct Request<M: Message> {
 
 enum State<R> {
     Local(Pin<Box<dyn Future<Output = Result<R, MailboxError>> + Send>>),
-    Remote(Pending, Arc<Remote>),
+    /// The actor is kept as long as its answer is waited for.
+    Remote {
+        answer: Pending,
+        _actor: Arc<Remote>,
+    },
     Failed(SendError),
     Done,
 }
@@ -43,7 +48,7 @@ impl<M: Message> Request<M> {
 
     pub(super) fn remote(asked: Result<Pending, SendError>, remote: &Arc<Remote>) -> Self {
         let state = match asked {
-            Ok(pending) => State::Remote(pending, Arc::clone(remote)),
+            Ok(answer) => State::Remote { answer, _actor: Arc::clone(remote) },
             Err(error) => State::Failed(error),
         };
         Self { state }
@@ -65,9 +70,9 @@ where
         let this = self.get_mut();
         let outcome = match &mut this.state {
             State::Local(answer) => ready!(answer.as_mut().poll(cx)).map_err(from_mailbox),
-            State::Remote(pending, remote) => {
-                let body = ready!(Pin::new(pending).poll(cx));
-                body.and_then(|body| decode_answer(&body, remote.peer()))
+            State::Remote { answer, .. } => {
+                let answer = ready!(Pin::new(answer).poll(cx));
+                answer.and_then(|(body, peer)| decode_answer(&body, Some(&peer)))
             }
             State::Failed(error) => Err(error.clone()),
             State::Done => Err(SendError::NoReply),
@@ -102,7 +107,7 @@ pub(crate) fn decode_keeping<R: DeserializeOwned>(
     let parts = read(body, peer)?;
     for reference in &parts.table {
         if let (Resolved::Remote(remote, _), Some(keeper)) = (reference, &keeper)
-            && remote.peer().is_some_and(|home| Arc::ptr_eq(home, peer))
+            && remote.peer().is_some_and(|home| Arc::ptr_eq(&home, peer))
         {
             remote.keep(keeper);
         }

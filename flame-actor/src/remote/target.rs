@@ -1,24 +1,26 @@
-//! Where a message to an actor of another node goes: over a lane, or, while the actor is still being placed, into a
-//! bounded queue before it.
+//! Where a message to an actor of another node goes: over a lane; while the actor is still being placed, into a bounded
+//! queue before it; or to whatever incarnation of a supervised actor there is.
 
 use std::{
     any::Any,
     collections::VecDeque,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll, Waker},
 };
 
-use bytes::Bytes;
-use flame_transport::{Answer, AskError, Body, Lane, NodeId};
-use tokio::sync::oneshot;
+use flame_transport::{Lane, NodeId};
 
 use super::{
     error::{DownReason, SendError},
+    line::{Done, Line, Patience, Pending},
     peer::Peer,
     reference::{Encoded, Ready},
+    supervised::Supervised,
 };
-use crate::dead_letters;
+use crate::{
+    dead_letters,
+    watch::{EndWatch, Notify},
+};
 
 /// Something that is held as long as references to an actor or stream are, such as a slot.
 pub(crate) type Keeper = Arc<dyn Any + Send + Sync>;
@@ -33,9 +35,11 @@ pub(crate) struct Remote {
     keeper: Mutex<Option<Keeper>>,
 }
 
-struct Route {
-    peer: Arc<Peer>,
-    lane: Lane,
+enum Route {
+    /// To one actor, for its whole life.
+    Direct(Line),
+    /// To one incarnation after the other.
+    Supervised(Arc<Supervised>),
 }
 
 /// Messages for an actor that is not there yet.
@@ -43,22 +47,11 @@ struct Route {
 struct Waiting {
     messages: VecDeque<(Encoded, Option<Done>)>,
     bytes: usize,
+    /// Who wants to know of its end.
+    watchers: Vec<Notify>,
     failed: Option<DownReason>,
     /// Who waits for the actor to be there.
     wakers: Vec<Waker>,
-}
-
-pub(super) type Done = Box<dyn FnOnce(Result<Bytes, SendError>) + Send>;
-
-/// How a message that finds no room behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// It is refused.
-    None,
-    /// It waits within the lane's bound.
-    Bounded,
-    /// It waits, and whoever sends it sends no other before there is room.
-    InTurn,
 }
 
 impl Remote {
@@ -79,21 +72,30 @@ impl Remote {
 
     pub(super) fn connected(peer: Arc<Peer>, lane: Lane) -> Arc<Self> {
         let remote = Self::unconnected();
-        let _ = remote.route.set(Route { peer, lane });
+        let _ = remote.route.set(Route::Direct(Line { peer, lane }));
+        remote
+    }
+
+    /// An actor that is supervised.
+    pub(crate) fn supervised(supervised: Arc<Supervised>) -> Arc<Self> {
+        let remote = Self::unconnected();
+        let _ = remote.route.set(Route::Supervised(supervised));
         remote
     }
 
     /// The actor is there: what waits goes on its way, in order, before anything else.
     pub(super) fn connect(&self, peer: Arc<Peer>, lane: Lane) {
+        let line = Line { peer, lane };
         let mut waiting = self.waiting();
         for (message, done) in std::mem::take(&mut waiting.messages) {
-            match done {
-                None => report_dead(&peer, tell(&peer, &lane, Ready::Referring(message), Patience::Bounded)),
-                Some(done) => ask_then(&peer, &lane, message, done),
-            }
+            line.send_waiting(message, done);
+        }
+        for watcher in std::mem::take(&mut waiting.watchers).into_iter().filter(Notify::is_wanted) {
+            // It cannot be taken back any more; if nobody listens by then, its word is lost on nobody.
+            drop(line.peer.watch(line.lane.port(), watcher));
         }
         // Set while nobody else can queue, so that later messages come after those above.
-        let _ = self.route.set(Route { peer, lane });
+        let _ = self.route.set(Route::Direct(line));
         std::mem::take(&mut waiting.wakers).into_iter().for_each(Waker::wake);
     }
 
@@ -102,8 +104,10 @@ impl Remote {
         let mut waiting = self.waiting();
         waiting.failed = Some(reason.clone());
         let messages = std::mem::take(&mut waiting.messages);
+        let watchers = std::mem::take(&mut waiting.watchers);
         std::mem::take(&mut waiting.wakers).into_iter().for_each(Waker::wake);
         drop(waiting);
+        watchers.into_iter().for_each(|watcher| watcher.tell(reason.clone()));
         for (_, done) in messages {
             match done {
                 Some(done) => done(Err(SendError::Gone(reason.clone()))),
@@ -125,66 +129,81 @@ impl Remote {
         self.first.get().map_or(std::ptr::from_ref(self), Arc::as_ptr).addr()
     }
 
-    pub(crate) fn peer(&self) -> Option<&Arc<Peer>> {
-        self.route.get().map(|route| &route.peer)
+    /// The actor's node, at this moment.
+    pub(crate) fn peer(&self) -> Option<Arc<Peer>> {
+        self.line().map(|line| line.peer)
     }
 
-    /// The actor's port, if it is one of this peer's.
+    /// The actor's port, if it is one of this peer's for the actor's whole life.
     pub(super) fn port_on(&self, peer: &Arc<Peer>) -> Option<u32> {
-        self.route.get().filter(|route| Arc::ptr_eq(&route.peer, peer)).map(|route| route.lane.port())
+        match self.route.get()? {
+            Route::Direct(line) if Arc::ptr_eq(&line.peer, peer) => Some(line.lane.port()),
+            _ => None,
+        }
     }
 
-    pub(crate) fn node(&self) -> Option<&NodeId> {
-        self.peer().map(|peer| peer.node())
-    }
-
-    pub(crate) fn port(&self) -> Option<u32> {
-        self.route.get().map(|route| route.lane.port())
+    pub(crate) fn node(&self) -> Option<NodeId> {
+        self.line().map(|line| line.peer.node().clone())
     }
 
     /// The longest message it takes, in bytes.
     pub(crate) fn max_message(&self) -> usize {
         const USUAL: usize = 16 * 1024 * 1024;
-        self.peer().map_or(USUAL, |peer| peer.max_message())
+        match self.route.get() {
+            Some(Route::Direct(line)) => line.peer.max_message(),
+            Some(Route::Supervised(supervised)) => supervised.max_message(),
+            None => USUAL,
+        }
     }
 
     /// Sends a message that has no answer.
     pub(crate) fn tell(&self, message: Ready<'_>, patience: Patience) -> Result<(), SendError> {
-        if let Some(route) = self.route.get() {
-            return tell(&route.peer, &route.lane, message, patience);
+        if let Some(Route::Direct(line)) = self.route.get() {
+            return line.tell(message, patience);
         }
         let mut waiting = self.waiting();
         match self.route.get() {
-            Some(route) => tell(&route.peer, &route.lane, message, patience),
+            Some(Route::Direct(line)) => line.tell(message, patience),
+            Some(Route::Supervised(supervised)) => {
+                drop(waiting);
+                supervised.tell(message, patience)
+            }
             None => waiting.push(message.into_encoded(), None),
         }
     }
 
     /// Sends a message that is answered. It is in the actor's order when this returns.
     pub(crate) fn ask(&self, message: Ready<'_>, patience: Patience) -> Result<Pending, SendError> {
-        if let Some(route) = self.route.get() {
-            return ask(&route.peer, &route.lane, message, patience);
+        if let Some(Route::Direct(line)) = self.route.get() {
+            return line.ask(message, patience);
         }
         let mut waiting = self.waiting();
         match self.route.get() {
-            Some(route) => ask(&route.peer, &route.lane, message, patience),
+            Some(Route::Direct(line)) => line.ask(message, patience),
+            Some(Route::Supervised(supervised)) => {
+                drop(waiting);
+                supervised.ask(message, patience)
+            }
             None => {
-                let (sender, receiver) = oneshot::channel();
-                let done: Done = Box::new(move |outcome| drop(sender.send(outcome)));
+                let (done, pending) = Pending::queued();
                 waiting.push(message.into_encoded(), Some(done))?;
-                Ok(Pending::Queued(receiver))
+                Ok(pending)
             }
         }
     }
 
     /// As [`Remote::ask`], the outcome going to `done`, which is called once, on any thread.
     pub(super) fn ask_then(&self, message: Ready<'_>, done: Done) {
-        if let Some(route) = self.route.get() {
-            return ask_then(&route.peer, &route.lane, message.into_encoded(), done);
+        if let Some(Route::Direct(line)) = self.route.get() {
+            return line.ask_then(message.into_encoded(), done);
         }
         let mut waiting = self.waiting();
         match self.route.get() {
-            Some(route) => ask_then(&route.peer, &route.lane, message.into_encoded(), done),
+            Some(Route::Direct(line)) => line.ask_then(message.into_encoded(), done),
+            Some(Route::Supervised(supervised)) => {
+                drop(waiting);
+                supervised.ask_then(message.into_encoded(), done);
+            }
             None => {
                 // Refused, it is dropped, and with it the one who waits.
                 let _ = waiting.push(message.into_encoded(), Some(done));
@@ -208,14 +227,31 @@ impl Remote {
         drop(keeper);
     }
 
-    /// Waits for the actor's lane; an error if it will never be there.
-    pub(super) fn poll_lane(&self, cx: &mut Context<'_>) -> Poll<Result<&Lane, DownReason>> {
-        if let Some(route) = self.route.get() {
-            return Poll::Ready(Ok(&route.lane));
+    /// Has someone told of the actor's end.
+    pub(super) fn watch(&self, notify: Notify) -> EndWatch {
+        match self.route.get() {
+            Some(Route::Direct(line)) => watch_line(line, notify),
+            Some(Route::Supervised(supervised)) => supervised.watch(notify),
+            None => self.watch_unconnected(notify),
+        }
+    }
+
+    /// Why the actor takes no more messages, if that is known.
+    pub(super) fn closed(&self) -> Option<DownReason> {
+        match self.route.get()? {
+            Route::Direct(line) => line.closed(),
+            Route::Supervised(supervised) => supervised.gone(),
+        }
+    }
+
+    /// Waits for the actor's lane; an error if it will never be there. A supervised actor has one after the other.
+    pub(super) fn poll_lane(&self, cx: &mut Context<'_>) -> Poll<Result<Lane, DownReason>> {
+        if let Some(Route::Supervised(supervised)) = self.route.get() {
+            return supervised.poll_lane(cx);
         }
         let mut waiting = self.waiting();
-        match (self.route.get(), &waiting.failed) {
-            (Some(route), _) => Poll::Ready(Ok(&route.lane)),
+        match (self.line(), &waiting.failed) {
+            (Some(line), _) => Poll::Ready(Ok(line.lane)),
             (None, Some(reason)) => Poll::Ready(Err(reason.clone())),
             (None, None) => {
                 waiting.wakers.push(cx.waker().clone());
@@ -224,24 +260,61 @@ impl Remote {
         }
     }
 
-    /// Whether nothing can reach the actor any more.
-    pub(super) fn is_gone(&self) -> bool {
-        self.peer().and_then(|peer| peer.link()).is_some_and(|link| link.lost().is_some())
+    /// Whether the end of one lane is not the end of all.
+    pub(super) fn is_supervised(&self) -> bool {
+        matches!(self.route.get(), Some(Route::Supervised(_)))
     }
 
-    /// Whether the actor is known to be no more, or its node.
-    pub(super) fn is_over(&self) -> bool {
+    /// Whether nothing can reach the actor any more.
+    pub(super) fn is_gone(&self) -> bool {
         match self.route.get() {
-            Some(route) => route.lane.is_closed(),
-            None => self.waiting().failed.is_some(),
+            Some(Route::Direct(line)) => line.is_lost(),
+            Some(Route::Supervised(supervised)) => supervised.gone().is_some(),
+            None => false,
         }
     }
 
     /// Where the actor is, for people.
     pub(super) fn place(&self) -> String {
-        match (self.node(), self.port()) {
-            (Some(node), Some(port)) => format!("{node}:{port}"),
-            _ => "being placed".to_owned(),
+        match self.line() {
+            Some(line) => format!("{}:{}", line.peer.node(), line.lane.port()),
+            None => "being placed".to_owned(),
+        }
+    }
+
+    fn line(&self) -> Option<Line> {
+        match self.route.get()? {
+            Route::Direct(line) => Some(line.clone()),
+            Route::Supervised(supervised) => supervised.line(),
+        }
+    }
+
+    fn watch_unconnected(&self, notify: Notify) -> EndWatch {
+        let mut waiting = self.waiting();
+        match (self.route.get(), waiting.failed.clone()) {
+            // It was placed just now.
+            (Some(_), _) => {
+                drop(waiting);
+                return self.watch(notify);
+            }
+            (None, None) => {
+                waiting.watchers.retain(Notify::is_wanted);
+                waiting.watchers.push(notify);
+            }
+            (None, Some(reason)) => {
+                drop(waiting);
+                notify.tell(reason);
+            }
+        }
+        Box::new(|| {})
+    }
+
+    /// Whether the actor is known to be no more, or its node.
+    pub(super) fn is_over(&self) -> bool {
+        match self.route.get() {
+            Some(Route::Direct(line)) => line.lane.is_closed(),
+            Some(Route::Supervised(supervised)) => supervised.gone().is_some(),
+            None => self.waiting().failed.is_some(),
         }
     }
 
@@ -270,98 +343,20 @@ impl Waiting {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        if let Some(Route { peer, lane }) = self.route.get() {
-            peer.forget(lane.port());
+        match self.route.get() {
+            Some(Route::Direct(line)) => line.peer.forget(line.lane.port()),
+            Some(Route::Supervised(supervised)) => supervised.abandon(),
+            None => {}
         }
     }
 }
 
-/// An answer under way.
-pub(crate) enum Pending {
-    /// Over the link; dropping it cancels.
-    Asked(Answer, NodeId),
-    /// Behind something that had to come first.
-    Queued(oneshot::Receiver<Result<Bytes, SendError>>),
-}
-
-impl Future for Pending {
-    type Output = Result<Bytes, SendError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            Self::Asked(answer, node) => {
-                Pin::new(answer).poll(cx).map_err(|error| SendError::from_ask(error, node))
-            }
-            // Dropped unanswered only with the target that held the queue.
-            Self::Queued(receiver) => {
-                Pin::new(receiver).poll(cx).map(|outcome| outcome.unwrap_or(Err(SendError::NoReply)))
-            }
+fn watch_line(line: &Line, notify: Notify) -> EndWatch {
+    match line.closed() {
+        Some(reason) => {
+            notify.tell(reason);
+            Box::new(|| {})
         }
-    }
-}
-
-fn tell(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -> Result<(), SendError> {
-    let send = |body| match patience {
-        Patience::None => lane.try_tell(body),
-        Patience::Bounded => lane.tell(body),
-        Patience::InTurn => lane.tell_in_turn(body),
-    };
-    match message {
-        Ready::Plain(body) => send(body).map_err(|error| SendError::from_send(error, peer.node())),
-        Ready::Referring(encoded) => {
-            let sendable = encoded.for_link(peer).map_err(|_| SendError::Unreachable)?;
-            let sent = send(Body::Own(sendable.body.clone()));
-            sent.map_err(|error| SendError::from_send(error, peer.node()))?;
-            sendable.sent();
-            Ok(())
-        }
-    }
-}
-
-fn ask(peer: &Arc<Peer>, lane: &Lane, message: Ready<'_>, patience: Patience) -> Result<Pending, SendError> {
-    let send = |body| match patience {
-        Patience::None => lane.try_ask(body),
-        Patience::Bounded | Patience::InTurn => lane.ask(body),
-    };
-    let asked = match message {
-        Ready::Plain(body) => send(body),
-        Ready::Referring(encoded) => {
-            let sendable = encoded.for_link(peer).map_err(|_| SendError::Unreachable)?;
-            send(Body::Own(sendable.body.clone())).inspect(|_| sendable.sent())
-        }
-    };
-    let answer = asked.map_err(|error| SendError::from_send(error, peer.node()))?;
-    Ok(Pending::Asked(answer, peer.node().clone()))
-}
-
-fn ask_then(peer: &Arc<Peer>, lane: &Lane, message: Encoded, done: Done) {
-    let Ok(sendable) = message.for_link(peer) else { return done(Err(SendError::Unreachable)) };
-    let done = Arc::new(Mutex::new(Some(done)));
-    let finish = {
-        let (done, node) = (Arc::clone(&done), peer.node().clone());
-        move |outcome: Result<Bytes, AskError>| {
-            if let Some(done) = take(&done) {
-                done(outcome.map_err(|error| SendError::from_ask(error, &node)));
-            }
-        }
-    };
-    match lane.ask_then(Body::Own(sendable.body.clone()), finish) {
-        Ok(_) => sendable.sent(),
-        Err(error) => {
-            if let Some(done) = take(&done) {
-                done(Err(SendError::from_send(error, peer.node())));
-            }
-        }
-    }
-}
-
-fn take(done: &Mutex<Option<Done>>) -> Option<Done> {
-    done.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-pub(super) fn report_dead(peer: &Peer, sent: Result<(), SendError>) {
-    if let Err(error) = sent {
-        tracing::debug!(target: "flame::dead_letter", peer = %peer.node(), %error, "a message was not sent");
-        dead_letters::publish(None, Some(peer.node()), &error);
+        None => line.peer.watch(line.lane.port(), notify),
     }
 }

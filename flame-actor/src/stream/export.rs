@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     delivery::panics::words_of,
-    remote::{ExportKey, Exportable, Peer, Sendable, parse},
+    remote::{DownReason, ExportKey, Exportable, Peer, Sendable, parse},
+    watch::{EndWatch, Notify},
 };
 
 /// A stream in the form in which it is exported.
@@ -44,6 +45,12 @@ impl<K: Kind> Exportable for Exported<K> {
 
     fn recipient(&self, _: u32) -> Option<Box<dyn Any>> {
         None
+    }
+
+    /// No reader asks for this: it hears of the end in the stream itself.
+    fn watch(&self, _: &Arc<Peer>, notify: Notify) -> EndWatch {
+        notify.tell(DownReason::NotStarted { message: "it is a stream, not an actor".to_owned() });
+        Box::new(|| ())
     }
 }
 

@@ -58,14 +58,14 @@ struct Reading {
 
 impl Reading {
     async fn begin(remote: Arc<Remote>) -> Result<Self, StreamError> {
-        let peer = remote.peer().cloned().ok_or(StreamError::Gone)?;
+        let peer = remote.peer().ok_or(StreamError::Gone)?;
         let link = peer.link().ok_or(StreamError::Gone)?;
         let expected = link.expect_bulk();
         let mut order = BytesMut::new();
         put_head(&mut order, 0, &[], false);
         varint::put(&mut order, expected.number());
         let asked = remote.ask(Ready::Plain(Body::Copy(&order)), Patience::Bounded);
-        let answer = asked.map_err(StreamError::from_send)?.await.map_err(StreamError::from_send)?;
+        let (answer, _) = asked.map_err(StreamError::from_send)?.await.map_err(StreamError::from_send)?;
         if answer != COMES {
             return Err(StreamError::Taken);
         }

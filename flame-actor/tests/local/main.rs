@@ -26,3 +26,4 @@ mod references;
 mod results;
 mod support;
 mod thirds;
+mod watching;

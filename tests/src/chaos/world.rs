@@ -311,7 +311,8 @@ impl World {
         for Subject { child, sent } in &mut self.scribes {
             *sent += 1;
             let answer = tokio::time::timeout(LIMIT, child.send(Note(*sent))).await;
-            let runner = child.runner().name();
+            let runner = child.runner();
+            let runner = runner.name();
             match answer {
                 Ok(Ok(handled)) if handled == *sent => {}
                 Ok(Ok(handled)) => {

@@ -88,7 +88,7 @@ async fn many_runners_killed_together_fail_their_own_calls_only() {
         }
     })
     .await;
-    assert!(matches!(&error, SendError::NodeLost { node, .. } if node == counter.runner()), "{error:?}");
+    assert!(matches!(&error, SendError::NodeLost { node, .. } if *node == counter.runner()), "{error:?}");
 }
 
 async fn no_runner_outlives_a_killed_parent_by_five_seconds() {

@@ -38,7 +38,7 @@ mod queue;
 mod slots;
 
 #[cfg(test)]
-mod sim;
+pub(crate) mod sim;
 #[cfg(test)]
 mod tests;
 

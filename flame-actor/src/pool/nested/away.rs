@@ -11,7 +11,7 @@ use crate::{
     dead_letters,
     host::Host,
     pool::{
-        child::Ownership,
+        child::{Owned, Ownership},
         error::{CallError, PlaceFailure, RunnerLoss},
         machine::Failure,
         orders::{self, Sent},
@@ -85,7 +85,7 @@ impl Away {
         let child = self.host.next_commission();
         let parent = self.host.parent().ok_or(PlaceFailure::NotPlaced(Failure::PoolClosed))?;
         // From here on, what is dropped lets the child go.
-        let mut ownership = Ownership::of_commission(parent, self.host.node().clone(), child);
+        let mut ownership = Ownership::new(Owned::Commissioned(parent, child), self.host.node().clone());
         let work = Nested::Place { actor, child, own_arbiter };
         match self.ask(work, wish, value).await {
             Ok((body, parent)) => {

@@ -21,8 +21,8 @@ use crate::{
         child::Ownership,
         error::{CallError, PlaceFailure, encode_error},
         machine::{Failure, RunnerSeq},
-        placing::Way,
         running::{Call, run},
+        starting::Start,
         wish::Wish,
     },
     registry::Registry,
@@ -129,10 +129,10 @@ impl Commissions {
     async fn place(self: Arc<Self>, birth: Birth, owed: Owed, from: Arc<Peer>) {
         let Birth { core, actor, value, own_arbiter, wish, child } = birth;
         let remote = Remote::unconnected();
-        let way = Way { core: &core, remote: &remote, own_arbiter, wish: &wish };
+        let start = Start { core, actor, own_arbiter, lifetime: None, wish };
         let outcome = tokio::select! {
             biased;
-            outcome = way.place(actor, &value) => outcome,
+            outcome = start.settle(&value, &remote) => outcome,
             () = owed.cancelled() => return self.let_go(child),
         };
         let ownership = match outcome {

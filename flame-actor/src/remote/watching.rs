@@ -1,0 +1,135 @@
+//! Watching actors of the other node, and telling it of the ends of this node's.
+//!
+//! `WATCH number port` asks for the end of the actor behind a port, `DOWN number reason` tells it, and `UNWATCH number`
+//! takes the question back. The asking side picks the number. All are signals, which overtake messages.
+
+use std::sync::{Arc, Weak};
+
+use bytes::BytesMut;
+use flame_transport::{LinkLost, varint};
+
+use super::{
+    error::DownReason,
+    peer::{Peer, lock},
+};
+use crate::{
+    backend::{BoxFuture, ExitReason},
+    watch::{EndWatch, Notify},
+};
+
+pub(super) const WATCH: u8 = 2;
+pub(super) const UNWATCH: u8 = 3;
+pub(super) const DOWN: u8 = 4;
+
+impl Peer {
+    /// Has someone told of the end of the peer's actor behind a port, or of the loss of the peer.
+    pub(super) fn watch(self: &Arc<Self>, port: u32, notify: Notify) -> EndWatch {
+        self.vigil(notify, Some(port))
+    }
+
+    /// Has someone told of the loss of the peer.
+    pub(crate) fn watch_node(self: &Arc<Self>, notify: Notify) -> EndWatch {
+        self.vigil(notify, None)
+    }
+
+    /// Answers a question of the peer's.
+    pub(crate) fn tell_down(&self, number: u64, reason: &DownReason) {
+        let known = lock(&self.watched).remove(&number);
+        if known.is_some() {
+            self.send_signal(DOWN, number, &reason.encode());
+        }
+    }
+
+    /// The peer wants to hear of an end.
+    pub(super) fn watch_wanted(self: &Arc<Self>, body: &[u8]) {
+        let mut rest = body;
+        let (Some(number), Some(port)) = (varint::take(&mut rest), varint::take(&mut rest)) else { return };
+        let notify = Notify::Node(Arc::downgrade(self), number);
+        let Ok(port) = u32::try_from(port) else { return };
+        // In place before the actor is asked, which may tell at once.
+        lock(&self.watched).insert(number, Box::new(|| {}));
+        match self.exported(port) {
+            Some(actor) => {
+                let end = actor.watch(self, notify);
+                match lock(&self.watched).get_mut(&number) {
+                    Some(place) => *place = end,
+                    None => end(),
+                }
+            }
+            None => notify.tell(self.end_of(port)),
+        }
+    }
+
+    pub(super) fn watch_unwanted(&self, mut body: &[u8]) {
+        let end = varint::take(&mut body).and_then(|number| lock(&self.watched).remove(&number));
+        if let Some(end) = end {
+            end();
+        }
+    }
+
+    /// The peer tells of an end.
+    pub(super) fn down(&self, mut body: &[u8]) {
+        let Some(notify) = varint::take(&mut body).and_then(|number| self.vigil.take(number)) else { return };
+        notify.tell(DownReason::decode(body));
+    }
+
+    /// The peer's instance has ended, and its link does not know yet: whoever waits on it is told now.
+    pub(crate) fn exited(&self, exit: &ExitReason) {
+        let _ = self.exit.set(exit.clone());
+        if let Some(link) = self.link() {
+            link.abort(&format!("the runner {exit}"));
+        }
+    }
+
+    /// The peer is lost. Its parent waits a moment for the backend's word on it.
+    pub(super) fn mourn(self: &Arc<Self>, lost: &LinkLost, exit: Option<BoxFuture<ExitReason>>) {
+        let watched = std::mem::take(&mut *lock(&self.watched));
+        watched.into_values().for_each(|end| end());
+        let exit = match (self.exit.get(), exit) {
+            (None, Some(exit)) => exit,
+            (known, _) => return self.vigil.end(&self.loss(lost, known.cloned())),
+        };
+        let (peer, lost) = (Arc::clone(self), lost.clone());
+        self.spawn(async move {
+            let exit = tokio::time::timeout(Self::WORD, exit).await.ok();
+            peer.vigil.end(&peer.loss(&lost, exit));
+        });
+    }
+
+    pub(crate) fn loss(&self, lost: &LinkLost, exit: Option<ExitReason>) -> DownReason {
+        let node = self.node();
+        let message = match &exit {
+            Some(exit) => format!("{node} {exit}"),
+            None => format!("{node}: {lost}"),
+        };
+        DownReason::NodeLost { message, exit }
+    }
+
+    fn vigil(self: &Arc<Self>, notify: Notify, port: Option<u32>) -> EndWatch {
+        let Some(number) = self.vigil.add(notify) else { return Box::new(|| {}) };
+        if let Some(port) = port {
+            let mut wanted = BytesMut::new();
+            varint::put(&mut wanted, u64::from(port));
+            self.send_signal(WATCH, number, &wanted);
+        }
+        let peer = Arc::downgrade(self);
+        Box::new(move || end_vigil(&peer, number, port.is_some()))
+    }
+
+    fn send_signal(&self, kind: u8, number: u64, rest: &[u8]) {
+        let mut signal = BytesMut::from(&[kind][..]);
+        varint::put(&mut signal, number);
+        signal.extend_from_slice(rest);
+        if let Some(link) = self.link() {
+            // On a lost link the loss is the answer to all of it.
+            link.signal(&signal);
+        }
+    }
+}
+
+fn end_vigil(peer: &Weak<Peer>, number: u64, was_asked: bool) {
+    let Some(peer) = peer.upgrade() else { return };
+    if peer.vigil.take(number).is_some() && was_asked {
+        peer.send_signal(UNWATCH, number, &[]);
+    }
+}

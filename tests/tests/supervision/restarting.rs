@@ -1,0 +1,197 @@
+//! Restarts: on another runner, at one address, one incarnation at a time.
+
+use std::time::{Duration, Instant};
+
+use flame_actor::{Between, DownReason, Restart, SendError};
+use flame_tests::{
+    scribe::{Act, Do, Scribe, Write},
+    support::{Process, is_alive, signal, soon, until},
+    tests,
+};
+use rustix::process::Signal;
+
+use crate::{builder, start, until_it};
+
+tests![
+    a_permanent_child_goes_on_at_its_address_on_a_runner_that_the_pool_boots_for_it,
+    messages_sent_between_two_incarnations_wait_in_order,
+    messages_between_two_incarnations_are_refused_where_the_user_wants_that,
+    an_ask_under_way_to_a_lost_runner_fails_and_is_not_repeated,
+    the_next_incarnation_starts_from_the_last_snapshot,
+    a_snapshot_that_is_published_last_is_not_lost,
+    a_transient_child_is_started_again_after_a_panic_and_not_after_a_stop,
+    a_temporary_child_is_never_started_again,
+    a_paused_runner_is_gone_before_the_next_incarnation_starts,
+    a_lifetime_spans_all_incarnations,
+    a_child_is_started_again_on_the_same_runner_when_only_the_child_has_ended,
+];
+
+async fn a_permanent_child_goes_on_at_its_address_on_a_runner_that_the_pool_boots_for_it() {
+    let pool = builder("again").max(1).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let child = pool.place_child(scribe).restart(Restart::Permanent).await.unwrap();
+    let (first, _) = start(&mut deeds).await;
+    assert_eq!(child.send(Write { sender: 0, number: 0 }).await.unwrap(), first);
+    let (address, before) = (child.addr(), child.runner());
+    signal(first, Signal::KILL);
+    // The witness is a reference in the child's spec.
+    let (second, _) = start(&mut deeds).await;
+    assert_ne!(second, first);
+    assert_eq!(soon(address.send(Write { sender: 0, number: 1 })).await.unwrap(), second);
+    assert_eq!(address, child.addr());
+    assert_ne!(child.runner(), before);
+}
+
+async fn messages_sent_between_two_incarnations_wait_in_order() {
+    let pool = builder("between").max(1).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let child = pool.place_child(scribe).restart(Restart::Permanent).await.unwrap();
+    let (first, _) = start(&mut deeds).await;
+    let node = child.watch_node();
+    signal(first, Signal::KILL);
+    soon(node).await;
+    let asks: Vec<_> = (0..100).map(|number| child.send(Write { sender: 1, number })).collect();
+    for (number, ask) in asks.into_iter().enumerate() {
+        let pid = soon(ask).await.unwrap();
+        assert_ne!(pid, first);
+        until_it(&mut deeds, Act::Wrote(1, number as u64)).await;
+    }
+}
+
+async fn messages_between_two_incarnations_are_refused_where_the_user_wants_that() {
+    let pool = builder("refused").max(1).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let placing = pool.place_child(scribe).restart(Restart::Permanent).between(Between::Refuse);
+    let child = placing.await.unwrap();
+    let (first, _) = start(&mut deeds).await;
+    signal(first, Signal::KILL);
+    let mut refused = 0;
+    loop {
+        match soon(child.send(Write { sender: 0, number: 0 })).await {
+            Ok(pid) if pid != first => break,
+            Err(SendError::Restarting) => refused += 1,
+            // Before the loss is noticed.
+            Ok(_) | Err(SendError::NodeLost { .. }) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(refused > 0);
+}
+
+async fn an_ask_under_way_to_a_lost_runner_fails_and_is_not_repeated() {
+    let pool = builder("once").max(1).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let child = pool.place_child(scribe).restart(Restart::Permanent).await.unwrap();
+    let (first, _) = start(&mut deeds).await;
+    child.do_send(Write { sender: 7, number: 1 });
+    until_it(&mut deeds, Act::Wrote(7, 1)).await;
+    let blocked = child.send(Do::Block(Duration::from_secs(60)));
+    let behind = child.send(Write { sender: 7, number: 2 });
+    signal(first, Signal::KILL);
+    assert!(matches!(soon(blocked).await, Err(SendError::NodeLost { .. })));
+    assert!(matches!(soon(behind).await, Err(SendError::NodeLost { .. })));
+    start(&mut deeds).await;
+    soon(child.send(Write { sender: 7, number: 3 })).await.unwrap();
+    assert_eq!(soon(deeds.recv()).await.unwrap().act, Act::Wrote(7, 3));
+}
+
+async fn the_next_incarnation_starts_from_the_last_snapshot() {
+    let pool = builder("snapshot").max(1).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let child = pool.place_child(scribe).restart(Restart::Permanent).await.unwrap();
+    let (first, written) = start(&mut deeds).await;
+    assert_eq!(written, 0);
+    for number in 0..3 {
+        child.send(Write { sender: 0, number }).await.unwrap();
+    }
+    child.send(Do::Publish).await.unwrap();
+    child.send(Write { sender: 0, number: 3 }).await.unwrap();
+    signal(first, Signal::KILL);
+    assert_eq!(start(&mut deeds).await.1, 3);
+    // And so does the one after that.
+    child.do_send(Do::Panic("again".into()));
+    assert_eq!(start(&mut deeds).await.1, 3);
+}
+
+async fn a_snapshot_that_is_published_last_is_not_lost() {
+    let pool = builder("last-words").max(1).start().unwrap();
+    let (mut scribe, mut deeds) = Scribe::new();
+    scribe.written = vec![1; 20_000];
+    let child = pool.place_child(scribe).restart(Restart::Permanent).await.unwrap();
+    start(&mut deeds).await;
+    child.do_send(Write { sender: 0, number: 0 });
+    child.do_send(Do::Publish);
+    child.do_send(Do::Panic("right behind it".into()));
+    assert_eq!(start(&mut deeds).await.1, 20_001);
+}
+
+async fn a_transient_child_is_started_again_after_a_panic_and_not_after_a_stop() {
+    let pool = builder("transient").start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let child = pool.place_child(scribe).restart(Restart::Transient).await.unwrap();
+    start(&mut deeds).await;
+    child.do_send(Do::Panic("badly".into()));
+    start(&mut deeds).await;
+    let watch = child.watch();
+    // Its start is told when it starts, its address a moment later.
+    soon(child.send(Write { sender: 0, number: 0 })).await.unwrap();
+    child.do_send(Do::Stop);
+    assert_eq!(soon(watch).await.reason, DownReason::Stopped);
+}
+
+async fn a_temporary_child_is_never_started_again() {
+    let pool = builder("temporary").start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let child = pool.place_child(scribe).await.unwrap();
+    let (pid, _) = start(&mut deeds).await;
+    let watch = child.watch();
+    signal(pid, Signal::KILL);
+    assert!(matches!(soon(watch).await.reason, DownReason::NodeLost { .. }));
+    assert!(child.send(Write { sender: 0, number: 0 }).await.is_err());
+}
+
+async fn a_paused_runner_is_gone_before_the_next_incarnation_starts() {
+    let pool = builder("paused").max(1).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let child = pool.place_child(scribe).restart(Restart::Permanent).await.unwrap();
+    let (first, _) = start(&mut deeds).await;
+    let node = child.watch_node();
+    signal(first, Signal::STOP);
+    soon(node).await;
+    let waits = child.send(Write { sender: 0, number: 0 });
+    let second = soon(waits).await.unwrap();
+    assert_ne!(second, first);
+    assert!(!is_alive(first), "the paused runner is there, and could go on");
+}
+
+async fn a_lifetime_spans_all_incarnations() {
+    let lifetime = Duration::from_secs(3);
+    let pool = builder("lifetime").start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let placing = pool.place_child(scribe).restart(Restart::Permanent).lifetime(lifetime);
+    let child = placing.await.unwrap();
+    let (pid, _) = start(&mut deeds).await;
+    let watch = child.watch();
+    // Most of it passes in the first incarnation.
+    tokio::time::sleep(lifetime - Duration::from_secs(1)).await;
+    signal(pid, Signal::KILL);
+    let killed = Instant::now();
+    assert_eq!(soon(watch).await.reason, DownReason::Deadline { lifetime });
+    // With the second it began anew if it takes as long as this.
+    assert!(killed.elapsed() < lifetime, "{:?}", killed.elapsed());
+}
+
+async fn a_child_is_started_again_on_the_same_runner_when_only_the_child_has_ended() {
+    let pool = builder("same").max(1).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let child = pool.place_child(scribe).restart(Restart::Permanent).await.unwrap();
+    let (first, _) = start(&mut deeds).await;
+    child.do_send(Do::Panic("only I".into()));
+    assert_eq!(start(&mut deeds).await.0, first);
+    until("it holds one slot", || pool.inspect().held == 1).await;
+    drop(child);
+    until("the slot is free", || pool.inspect().held == 0).await;
+    drop(pool);
+    Process::of(first).gone_within(Duration::from_secs(10)).await;
+}
