@@ -83,16 +83,10 @@ async fn parent(options: &[&str]) {
         match words[0] {
             // A short call, waited for: `answer pid`.
             "call" => say(outcome("answer", pool.call(process_id::task()).await)),
-            // The same, again and again until it succeeds.
+            // The same, with time for the back-off of boots that have failed.
             "patiently" => {
-                let mut last = pool.call(process_id::task()).await;
-                for _ in 0..20 {
-                    if last.is_ok() {
-                        break;
-                    }
-                    last = pool.call(process_id::task()).await;
-                }
-                say(outcome("answer", last));
+                let call = pool.call(process_id::task()).timeout(Duration::from_secs(25));
+                say(outcome("answer", call.await));
             }
             // Ends its runners: `lost` when the pool has none.
             "lose" => {
