@@ -59,7 +59,13 @@ use crate::remote::{Peer, SendError, encode_answer};
 /// let counter = pool.place_child(Counter(40)).restart(Restart::Permanent).await?;
 /// assert_eq!(counter.send(Add(1)).await?, 41);
 /// assert!(counter.send(Add(1000)).await.is_err());
-/// assert_eq!(counter.send(Add(1)).await?, 42);
+/// // What still reaches the incarnation that has ended is an error; what comes later waits for the next one.
+/// let sum = loop {
+///     if let Ok(sum) = counter.send(Add(1)).await {
+///         break sum;
+///     }
+/// };
+/// assert_eq!(sum, 42);
 /// # Ok(())
 /// # }
 /// ```
