@@ -8,7 +8,9 @@ mod child;
 mod here;
 mod ledger;
 pub(crate) mod protocol;
+mod running;
 mod snapshot;
+mod stop;
 mod work;
 
 use std::{
@@ -39,9 +41,10 @@ use crate::{
     remote::{DownReason, Peer, PeerEvents},
 };
 use arbiters::{Arbiters, OwnArbiter, Seen};
-use child::StopHandle;
-use ledger::{Ledger, Running, Work};
+use ledger::{Ledger, Work};
 use protocol::{Order, StartFailure, ToParent, ToRunner, split};
+use running::Running;
+use stop::StopHandle;
 use work::Job;
 
 /// What a runner hosts for its parent.
