@@ -62,13 +62,14 @@ mod a_reader_that_goes_ends_the_work_in_the_pod {
 
     pub(super) async fn parent() {
         let pool = parent::pool("generator").timeout(Duration::from_secs(120)).start().unwrap();
-        let (to, ended) = oneshot::channel();
+        let (to, mut ended) = oneshot::channel();
         let ear = Ear(Some(to)).start();
         let mut numbers = pool.call(count::task(ear.recipient().into())).await.unwrap();
         for n in 0..1000 {
             assert_eq!(numbers.next().await, Some(Ok(n)));
         }
         say("counts", json!({"held": pool.inspect().held}));
+        assert!(ended.try_recv().is_err(), "it has ended before");
         drop(numbers);
         say("ended", json!({"host": ended.await.unwrap()}));
         while pool.inspect().held > 0 {

@@ -40,8 +40,6 @@ mod a_runner_is_a_pod_that_takes_children_calls_and_streams {
         drop(counter);
         pool.stop().await;
         say("stopped", json!({}));
-        // It stays: a process that ends at once leaves the last pods, which have ended, to the deletion of its own.
-        future::pending::<()>().await;
     }
 
     pub(super) fn test(cluster: &Cluster, case: &Case) {
