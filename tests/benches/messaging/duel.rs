@@ -65,12 +65,16 @@ impl Duel {
         // The first round warms up.
         for round in 0..=rounds {
             for (player, (_, samples)) in self.players.iter_mut().zip(&mut samples) {
+                if !player.system.plays(workload) {
+                    continue;
+                }
                 let sample = player.play(workload);
                 if round > 0 {
                     samples.push(sample);
                 }
             }
         }
+        samples.retain(|(system, _)| system.plays(workload));
         Outcome { workload, mode: self.mode, samples }
     }
 }

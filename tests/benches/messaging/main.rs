@@ -1,8 +1,10 @@
 //! Messages between two processes: this project beside raw QUIC, raw TCP and actix within one process.
 //!
 //! ```sh
-//! cargo bench -p flame-tests --bench messaging -- [--json] [--quick] [--mode pinned|free] [WORKLOAD…]
+//! cargo bench -p flame-tests --bench messaging -- [--json] [--quick] [--peers] [--mode pinned|free] [WORKLOAD…]
 //! ```
+//!
+//! With `--peers`, what others have published takes part as well; it is built for that, which takes minutes.
 //!
 //! All systems run at once and take turns in slots of some 60 ms, so that a machine whose speed drifts slows all of
 //! them. Each round gives a ratio of two systems; the median of the rounds is the result.
@@ -38,6 +40,9 @@ struct Options {
     /// Few rounds, to see that it works; the numbers mean little.
     #[arg(long)]
     quick: bool,
+    /// Also what others have published: ractor, telepathy, kameo and tarpc, built from `tests/peers`.
+    #[arg(long)]
+    peers: bool,
     /// Only this mode; without it, both.
     #[arg(long)]
     mode: Option<Mode>,
@@ -59,11 +64,19 @@ fn main() {
         (Some(cpus::SPINNER), Some(cpu)) => return cpus::spin(&cpu),
         _ => {}
     }
-    let Options { workloads, json, quick, mode, bench: _ } = Options::parse();
+    let Options { workloads, json, quick, peers, mode, bench: _ } = Options::parse();
     let workloads = if workloads.is_empty() { Workload::ALL.to_vec() } else { workloads };
+    let mut systems = System::ALL.to_vec();
+    if peers {
+        if let Err(error) = systems::peers::build() {
+            eprintln!("{error}");
+            std::process::exit(1);
+        }
+        systems.extend(System::PEERS);
+    }
     let rounds = if quick { 3 } else { 25 };
     for mode in mode.map_or_else(|| Mode::ALL.to_vec(), |mode| vec![mode]) {
-        let mut duel = duel::Duel::start(mode, &System::ALL);
+        let mut duel = duel::Duel::start(mode, &systems);
         for &workload in &workloads {
             let outcome = duel.run(workload, rounds);
             if json { report::json(&outcome) } else { report::table(&outcome) }

@@ -4,6 +4,7 @@ mod actix_alone;
 mod flame;
 mod frames;
 mod mux;
+pub(crate) mod peers;
 mod quinn;
 mod tcp;
 
@@ -36,10 +37,20 @@ pub(crate) enum System {
     Tcp,
     /// actix, within one process.
     Actix,
+    /// ractor_cluster, not encrypted.
+    Ractor,
+    /// actix-telepathy, not encrypted.
+    Telepathy,
+    /// kameo, remote; encrypted.
+    Kameo,
+    /// tarpc, not encrypted.
+    Tarpc,
 }
 
 impl System {
     pub(crate) const ALL: [Self; 4] = [Self::Flame, Self::Quinn, Self::Tcp, Self::Actix];
+    /// What others have published; built apart.
+    pub(crate) const PEERS: [Self; 4] = [Self::Ractor, Self::Telepathy, Self::Kameo, Self::Tarpc];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -47,23 +58,37 @@ impl System {
             Self::Quinn => "quinn",
             Self::Tcp => "tcp",
             Self::Actix => "actix",
+            Self::Ractor => "ractor",
+            Self::Telepathy => "telepathy",
+            Self::Kameo => "kameo",
+            Self::Tarpc => "tarpc",
+        }
+    }
+
+    /// Whether it has a way to do this.
+    pub(crate) fn plays(self, workload: Workload) -> bool {
+        match self {
+            Self::Flame | Self::Quinn | Self::Tcp | Self::Actix => true,
+            Self::Ractor | Self::Telepathy | Self::Kameo | Self::Tarpc => peers::play(self, workload),
         }
     }
 
     fn named(name: &str) -> Self {
-        *Self::ALL.iter().find(|system| system.name() == name).expect("a system")
+        *Self::ALL.iter().chain(&Self::PEERS).find(|system| system.name() == name).expect("a system")
     }
 }
 
 /// The calling process of a system: takes orders on standard input until it ends.
 pub(crate) fn call(system: &str) {
     cpus::take_place(cpus::CALLER);
+    let system = System::named(system);
     actix::System::new().block_on(async {
-        match System::named(system) {
+        match system {
             System::Flame => flame::call().await,
             System::Quinn => quinn::call().await,
             System::Tcp => tcp::call().await,
             System::Actix => actix_alone::call().await,
+            System::Ractor | System::Telepathy | System::Kameo | System::Tarpc => peers::call(system),
         }
     });
 }
@@ -71,11 +96,13 @@ pub(crate) fn call(system: &str) {
 /// The called process of a system that has no way of its own to start one.
 pub(crate) fn serve(system: &str) {
     cpus::take_place(cpus::CALLEE);
+    let system = System::named(system);
     actix::System::new().block_on(async {
-        match System::named(system) {
+        match system {
             System::Quinn => quinn::serve().await,
             System::Tcp => tcp::serve().await,
             System::Flame | System::Actix => {}
+            System::Ractor | System::Telepathy | System::Kameo | System::Tarpc => peers::serve(system),
         }
     });
 }
