@@ -147,7 +147,8 @@ impl Pool {
     /// [`subscribe`](Pool::subscribe) has ended.
     ///
     /// - A call to a runner's own pool runs on that runner, in its caller's slot, if no slot is free: a pool of one slot does
-    ///   not wait for itself.
+    ///   not wait for itself. That does not reach over a second pool: work of a pool that is full, which waits for work of
+    ///   another that waits for the first, waits until its deadline. Give such work a time limit, or the pools more slots.
     /// - A call has no longer than what is left to the work that makes it, and is cancelled with it, unless it is
     ///   [`detached`](Calling::detached) or a cast.
     /// - A child that a runner has placed ends with its [`Child`], as in the parent, and with that runner, unless it is
