@@ -11,14 +11,20 @@ type Apps = fn(name: &str, args: &[String]);
 /// No test takes so long, on a machine that has other work too.
 const LONGEST: Duration = Duration::from_secs(240);
 
-/// How many tests run at a time for each processor.
-const THREADS: usize = 3;
-
 /// The argument before an app's name.
 pub(super) const APP: &str = "--app";
 
 /// The `main` of a test executable, which is at once its runners and the apps that its tests start.
 pub fn main(apps: Apps, tests: impl IntoIterator<Item = Vec<Trial>>) -> ExitCode {
+    run_all(apps, tests, 1)
+}
+
+/// The same for tests that mostly wait, for processes and timers: more of them run at a time than there are processors.
+pub fn main_of_waiting(apps: Apps, tests: impl IntoIterator<Item = Vec<Trial>>) -> ExitCode {
+    run_all(apps, tests, 3)
+}
+
+fn run_all(apps: Apps, tests: impl IntoIterator<Item = Vec<Trial>>, per_processor: usize) -> ExitCode {
     if let Some(runner) = flame_actor::runner() {
         System::new().block_on(runner.serve());
         return ExitCode::SUCCESS;
@@ -33,9 +39,8 @@ pub fn main(apps: Apps, tests: impl IntoIterator<Item = Vec<Trial>>) -> ExitCode
     super::capture_logs();
     let trials: Vec<Trial> = tests.into_iter().flatten().collect();
     let mut arguments = Arguments::from_args();
-    // They mostly wait: for processes, timers and each other.
     let processors = thread::available_parallelism().map_or(1, usize::from);
-    arguments.test_threads.get_or_insert(THREADS * processors);
+    arguments.test_threads.get_or_insert(per_processor * processors);
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
