@@ -1,6 +1,6 @@
 //! A test executable's `main`, and how its tests wait.
 
-use std::{env, future::Future, process::ExitCode, thread, time::Duration};
+use std::{env, future::Future, process::ExitCode, time::Duration};
 
 use actix::System;
 use libtest_mimic::{Arguments, Trial};
@@ -16,15 +16,6 @@ pub(super) const APP: &str = "--app";
 
 /// The `main` of a test executable, which is at once its runners and the apps that its tests start.
 pub fn main(apps: Apps, tests: impl IntoIterator<Item = Vec<Trial>>) -> ExitCode {
-    run_all(apps, tests, 1)
-}
-
-/// The same for tests that mostly wait, for processes and timers: more of them run at a time than there are processors.
-pub fn main_of_waiting(apps: Apps, tests: impl IntoIterator<Item = Vec<Trial>>) -> ExitCode {
-    run_all(apps, tests, 3)
-}
-
-fn run_all(apps: Apps, tests: impl IntoIterator<Item = Vec<Trial>>, per_processor: usize) -> ExitCode {
     if let Some(runner) = flame_actor::runner() {
         System::new().block_on(runner.serve());
         return ExitCode::SUCCESS;
@@ -38,10 +29,7 @@ fn run_all(apps: Apps, tests: impl IntoIterator<Item = Vec<Trial>>, per_processo
     }
     super::capture_logs();
     let trials: Vec<Trial> = tests.into_iter().flatten().collect();
-    let mut arguments = Arguments::from_args();
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    arguments.test_threads.get_or_insert(per_processor * processors);
-    libtest_mimic::run(&arguments, trials).exit_code()
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 /// Runs a test in an actix system, as an app would.

@@ -14,6 +14,6 @@ pub use apps::{Findings, apps};
 pub use control_group::{ControlGroup, Controller};
 pub use fleet::Fleet;
 pub use gate::{Gate, begun};
-pub use harness::{main, main_of_waiting, run, soon, until, within};
+pub use harness::{main, run, soon, until, within};
 pub use log::{capture_logs, log_lines};
 pub use process::{Process, children, is_alive, open_files, resident_bytes, signal, threads};

@@ -20,7 +20,7 @@ use std::{process::ExitCode, time::Duration};
 use flame_actor::{CallError, Pool, PoolBuilder};
 
 fn main() -> ExitCode {
-    flame_tests::support::main_of_waiting(
+    flame_tests::support::main(
         flame_tests::support::apps,
         [
             // The longest first, so that none of them is left to run alone.
