@@ -82,11 +82,11 @@ pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> 
         () = &mut told => return Ok(Ended { terminated: true, left_behind: 0 }),
         () = &mut told_to_go => return Ok(Ended { terminated: false, left_behind: 0 }),
     };
-    let (host, notices) = Host::new(node.clone(), threads.arbiters().to_vec());
+    let (host, notices) = Host::new(node.clone(), threads.arbiters().to_vec(), threads.link_arbiter().clone());
     if is_process {
         enter_process(Arc::clone(&host));
     }
-    for arbiter in threads.arbiters().iter().chain([threads.control()]) {
+    for arbiter in threads.arbiters().iter().chain([threads.control(), threads.link_arbiter()]) {
         let host = Arc::clone(&host);
         arbiter.spawn_fn(move || enter(host));
     }
