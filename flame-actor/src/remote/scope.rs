@@ -88,11 +88,7 @@ impl<T> Scope<T> {
 
 /// Runs some code in a scope with this table, and gives back what is left in it.
 #[inline]
-fn within<T, R>(
-    scope: &'static LocalKey<Scope<T>>,
-    table: Vec<T>,
-    code: impl FnOnce() -> R,
-) -> (R, Vec<T>) {
+fn within<T, R>(scope: &'static LocalKey<Scope<T>>, table: Vec<T>, code: impl FnOnce() -> R) -> (R, Vec<T>) {
     scope.with(|scope| {
         let was_open = scope.is_open.replace(true);
         let mut outer = Outer { scope, was_open, table: Some(scope.swap(table)) };

@@ -82,7 +82,8 @@ pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> 
         () = &mut told => return Ok(Ended { terminated: true, left_behind: 0 }),
         () = &mut told_to_go => return Ok(Ended { terminated: false, left_behind: 0 }),
     };
-    let (host, notices) = Host::new(node.clone(), threads.arbiters().to_vec(), threads.link_arbiter().clone());
+    let (host, notices) =
+        Host::new(node.clone(), threads.arbiters().to_vec(), threads.link_arbiter().clone());
     if is_process {
         enter_process(Arc::clone(&host));
     }
