@@ -3,26 +3,22 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context as TaskContext, Poll},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, dev::ContextFut};
 use bytes::Bytes;
 use flame_transport::{Body, Owed};
-use futures_util::task::AtomicWaker;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Busy, Host,
     arbiters::OwnArbiter,
-    ledger::Running,
-    protocol::{Lifetime, StartFailure, cut},
+    protocol::{StartFailure, cut},
     snapshot::Publisher,
+    stop::StopHandle,
 };
 use crate::{
     context::Context as Carried,
@@ -51,27 +47,6 @@ pub struct Start {
     pub(super) own: Option<OwnArbiter>,
 }
 
-/// Tells a child to stop, whatever it waits for.
-#[derive(Debug, Clone)]
-pub(super) struct StopHandle(Arc<StopState>);
-
-#[derive(Debug)]
-struct StopState {
-    wanted: AtomicBool,
-    waker: AtomicWaker,
-    running: Running,
-    terms: Mutex<Terms>,
-}
-
-/// How the child is to end.
-#[derive(Debug)]
-struct Terms {
-    /// What its owner said when it let it go.
-    reason: Option<String>,
-    /// When it is ended by force, and what that is to be called.
-    end: Option<(Instant, DownReason)>,
-}
-
 impl Start {
     pub(super) fn host(&self) -> &Arc<Host> {
         &self.host
@@ -90,49 +65,6 @@ impl Start {
 impl std::fmt::Debug for Start {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Start").field("child", &self.child).finish_non_exhaustive()
-    }
-}
-
-impl StopHandle {
-    pub(super) fn new(lifetime: Option<Lifetime>) -> Self {
-        let end = lifetime.and_then(|Lifetime { whole, left }| {
-            Some((Instant::now().checked_add(left)?, DownReason::Deadline { lifetime: whole }))
-        });
-        Self(Arc::new(StopState {
-            wanted: AtomicBool::default(),
-            waker: AtomicWaker::default(),
-            running: Running::default(),
-            terms: Mutex::new(Terms { reason: None, end }),
-        }))
-    }
-
-    /// The child's owner lets it go: what it says of that, and what time the child has.
-    pub(super) fn stop_with(&self, reason: Option<String>, grace: Option<Duration>) {
-        let mut terms = self.terms();
-        if let Some(at) = grace.and_then(|grace| Instant::now().checked_add(grace))
-            && terms.end.as_ref().is_none_or(|(end, _)| at < *end)
-        {
-            let killed = reason.clone().map_or(DownReason::Stopped, |reason| DownReason::Shutdown { reason });
-            terms.end = Some((at, killed));
-        }
-        terms.reason = reason;
-        drop(terms);
-        self.stop();
-    }
-
-    fn terms(&self) -> MutexGuard<'_, Terms> {
-        self.0.terms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn stop(&self) {
-        self.0.wanted.store(true, Ordering::Release);
-        self.0.waker.wake();
-    }
-
-    /// Whether the actor was told to stop and is in a handler that has gone on ever since.
-    pub(super) fn is_unheard(&self) -> bool {
-        let is_over = || self.terms().end.as_ref().is_some_and(|(end, _)| *end <= Instant::now());
-        self.0.running.get() && (self.0.wanted.load(Ordering::Acquire) || is_over())
     }
 }
 
@@ -206,9 +138,8 @@ impl<A: Actor<Context = Context<A>>> Future for Life<A> {
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let this = self.get_mut();
         let Some(context) = &mut this.context else { return Poll::Ready(()) };
-        this.stop.0.waker.register(cx.waker());
-        if this.stop.0.wanted.swap(false, Ordering::AcqRel) {
-            if let Some(reason) = this.stop.terms().reason.take() {
+        if let Poll::Ready(reason) = this.stop.poll_stop(cx) {
+            if let Some(reason) = reason {
                 this.fate.set(DownReason::Shutdown { reason });
             }
             // Also an actor that waits for a future, which would not get a message that says so.
@@ -222,7 +153,7 @@ impl<A: Actor<Context = Context<A>>> Future for Life<A> {
             return Poll::Ready(());
         }
         let Some(context) = &mut this.context else { return Poll::Ready(()) };
-        let running = &this.stop.0.running;
+        let running = this.stop.running();
         let publisher = &this.publisher;
         // Empty from the second time on.
         let carried = std::mem::take(&mut this.carried);

@@ -6,17 +6,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use flame_transport::Question;
 use tokio::sync::watch;
 
-use super::child::StopHandle;
+use super::{running::Running, stop::StopHandle};
 
 /// What work has, beyond its deadline or its being cancelled, to come to an await.
 const GRACE: Duration = Duration::from_secs(2);
@@ -53,10 +50,6 @@ pub(super) enum Work {
         running: Running,
     },
 }
-
-/// Whether some code of the user's holds a thread at the moment.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Running(Arc<AtomicBool>);
 
 /// How much work there is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -148,25 +141,5 @@ impl Drop for Busy {
             load.busy -= 1;
             load.overdue -= usize::from(gone.as_ref().is_some_and(|entry| entry.overdue));
         });
-    }
-}
-
-impl Running {
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-
-    /// Runs some of the user's code.
-    pub(super) fn during<R>(&self, code: impl FnOnce() -> R) -> R {
-        /// Also when it panics.
-        struct Over<'a>(&'a AtomicBool);
-        impl Drop for Over<'_> {
-            fn drop(&mut self) {
-                self.0.store(false, Ordering::Release);
-            }
-        }
-        self.0.store(true, Ordering::Release);
-        let _over = Over(&self.0);
-        code()
     }
 }

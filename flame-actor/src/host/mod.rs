@@ -8,7 +8,9 @@ mod child;
 mod here;
 mod ledger;
 pub(crate) mod protocol;
+mod running;
 mod snapshot;
+mod stop;
 mod work;
 
 use std::{
@@ -39,9 +41,10 @@ use crate::{
     remote::{DownReason, Peer, PeerEvents},
 };
 use arbiters::{Arbiters, OwnArbiter, Seen};
-use child::StopHandle;
-use ledger::{Ledger, Running, Work};
+use ledger::{Ledger, Work};
 use protocol::{ChildThread, Order, StartFailure, ToParent, ToRunner, split};
+use running::Running;
+use stop::StopHandle;
 use work::Job;
 
 /// What a runner hosts for its parent.
@@ -100,9 +103,14 @@ impl Host {
         &self.link_arbiter
     }
 
+    /// The link to the parent is there: from here on the parent can be told something.
+    pub(crate) fn connect(&self, parent: &Arc<Peer>) {
+        // A host has one parent.
+        let _ = self.peer.set(Arc::downgrade(parent));
+    }
+
     /// Takes orders from the parent until the link ends.
     pub(crate) async fn serve(self: Arc<Self>, peer: Arc<Peer>, mut inbox: Inbox) {
-        let _ = self.peer.set(Arc::downgrade(&peer));
         let Some(link) = peer.link() else { return };
         let answers = link.answers();
         loop {

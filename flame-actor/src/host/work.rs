@@ -15,8 +15,8 @@ use futures_util::FutureExt;
 
 use super::{
     Busy, Host, enter,
-    ledger::Running,
     protocol::{StartFailure, cut},
+    running::Running,
 };
 use crate::{
     context::Context,

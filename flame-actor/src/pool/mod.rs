@@ -26,6 +26,7 @@ mod errands;
 mod error;
 mod hooks;
 mod idle_check;
+mod ids;
 mod keeping;
 pub mod machine;
 mod nested;

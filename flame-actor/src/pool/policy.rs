@@ -1,6 +1,6 @@
 //! How a pool grows and where it places work: two small traits, the usual answers to both, and room for the user's own.
 
-use crate::pool::machine::RunnerSeq;
+use crate::pool::ids::RunnerSeq;
 
 /// Decides how many runners a pool should have.
 ///

@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::event::{BootFailure, ResourceClass};
+use super::event::BootFailure;
+use crate::pool::ids::ResourceClass;
 
 /// The back-off after the first failure; it doubles with each further one.
 const FIRST: Duration = Duration::from_millis(200);

@@ -4,26 +4,10 @@ use std::{error::Error, fmt, sync::Arc, time::Duration, time::Instant};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::pool::settings::Limits;
-
-/// The number of a runner in its pool, from 1, never used twice: the last part of its name, `<pool>-<number>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RunnerSeq(pub u64);
-
-impl fmt::Display for RunnerSeq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The number of a request for a slot; whoever feeds the machine picks it, and uses none twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RequestId(pub u64);
-
-/// A kind of runner: requests with equal resources have equal classes, and only a runner that was booted for a
-/// class serves it. The default class is that of requests without resources.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ResourceClass(pub u32);
+use crate::pool::{
+    ids::{RequestId, ResourceClass, RunnerSeq},
+    settings::Limits,
+};
 
 /// What keyed work has in common: a loaded model, a cache. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,7 +107,8 @@ pub enum Event {
     Lost(RunnerSeq),
     /// The backend has confirmed that a runner's instance has ended.
     Gone(RunnerSeq),
-    /// A runner was told to go from outside (SIGTERM): it takes no more work and ends when its own is done.
+    /// A runner was told to go from outside (SIGTERM): it takes no more work and ends when its own is done. One that says so
+    /// has joined.
     Draining(RunnerSeq),
     /// A runner must go (its work cannot be cancelled): it gets no more work and is ended after `shutdown_timeout`.
     Condemn(RunnerSeq),

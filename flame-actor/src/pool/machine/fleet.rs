@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use super::event::{ResourceClass, RetireReason, RunnerSeq};
+use super::event::RetireReason;
+use crate::pool::ids::{ResourceClass, RunnerSeq};
 
 /// All instances that count, oldest first.
 #[derive(Default)]

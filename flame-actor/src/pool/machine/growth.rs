@@ -7,9 +7,10 @@ use std::{
 
 use super::{
     Machine, Phase,
-    event::{Action, ResourceClass, RetireReason, RunnerSeq},
+    event::{Action, RetireReason},
     fleet::Census,
 };
+use crate::pool::ids::{ResourceClass, RunnerSeq};
 use crate::pool::policy::{Demand, Growth, Load};
 
 /// The pool's part of a cap that it shares with others.

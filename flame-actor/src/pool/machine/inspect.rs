@@ -4,9 +4,10 @@ use std::{fmt, time::Duration, time::Instant};
 
 use super::{
     Machine, Phase,
-    event::{BootFailure, ResourceClass, RetireReason, RunnerSeq},
+    event::{BootFailure, RetireReason},
     fleet::{Door, Runner, State},
 };
+use crate::pool::ids::{ResourceClass, RunnerSeq};
 use crate::pool::settings::Limits;
 
 /// What a pool has, does and waits for, at one moment.

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::event::{Key, ResourceClass, RunnerSeq};
+use super::event::Key;
+use crate::pool::ids::{ResourceClass, RunnerSeq};
 
 /// Keys that nothing uses but that are remembered; twice as many for a moment. Keys come from users' calls, and a
 /// runner may live for ever.

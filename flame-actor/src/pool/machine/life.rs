@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration, time::Instant};
 
 use super::{
     Machine, Phase,
-    event::{Action, BootCutShort, BootFailure, PoolEvent, ResourceClass, RetireReason, RunnerSeq},
+    event::{Action, BootCutShort, BootFailure, PoolEvent, RetireReason},
     fleet::{Door, Rest, Runner, State},
     later,
 };
+use crate::pool::ids::{ResourceClass, RunnerSeq};
 use crate::pool::settings::{IdleShutdown, Limits};
 
 /// How often, at the most, it is looked again at an idle runner that may not go.
@@ -78,6 +79,8 @@ impl Machine {
 
     /// The runner has told us that it goes; it need not be told.
     pub(super) fn draining(&mut self, seq: RunnerSeq, now: Instant) {
+        // Whoever says so has joined, though we may hear of that later.
+        self.joined(seq, now);
         self.drain(seq, RetireReason::Signalled, now);
     }
 

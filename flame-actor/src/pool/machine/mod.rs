@@ -56,11 +56,12 @@ use crate::pool::{
 
 pub use self::{
     event::{
-        Action, Affinity, BootCutShort, BootFailure, Event, Failure, Key, PoolEvent, Request, RequestId,
-        ResourceClass, RetireReason, RunnerSeq, WaitPhase,
+        Action, Affinity, BootCutShort, BootFailure, Event, Failure, Key, PoolEvent, Request, RetireReason,
+        WaitPhase,
     },
     inspect::{GrowthVerdict, Inspection, RunnerPhase, RunnerReport},
 };
+pub use super::ids::{RequestId, ResourceClass, RunnerSeq};
 
 /// The brain of one pool.
 pub struct Machine {

@@ -5,7 +5,8 @@ use std::{
     time::Instant,
 };
 
-use super::event::{Affinity, Key, Request, RequestId, ResourceClass, RunnerSeq};
+use super::event::{Affinity, Key, Request};
+use crate::pool::ids::{RequestId, ResourceClass, RunnerSeq};
 
 /// A request and its place in the order of arrival, which it keeps when it is queued again.
 #[derive(Debug, Clone)]

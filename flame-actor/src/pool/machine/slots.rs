@@ -7,13 +7,12 @@ use std::{
 
 use super::{
     Machine, Phase,
-    event::{
-        Action, Failure, PoolEvent, Request, RequestId, ResourceClass, RetireReason, RunnerSeq, WaitPhase,
-    },
+    event::{Action, Failure, PoolEvent, Request, RetireReason, WaitPhase},
     fleet::{Door, State},
     later,
     queue::Entry,
 };
+use crate::pool::ids::{RequestId, ResourceClass, RunnerSeq};
 use crate::pool::policy::{Candidate, Pack, Placement};
 
 /// A granted request that was not given back yet.
