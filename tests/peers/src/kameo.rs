@@ -62,8 +62,8 @@ impl Message<Tell> for Echo {
 #[derive(Serialize, Deserialize)]
 struct Ticket {
     address: Multiaddr,
-    /// A remote reference, as JSON: it can be read only where a swarm is.
-    echo: String,
+    /// A remote reference, as MessagePack: kameo does not read its own in JSON, and only where a swarm is.
+    echo: Vec<u8>,
 }
 
 pub(crate) async fn serve() {
@@ -76,7 +76,7 @@ pub(crate) async fn serve() {
     };
     let address = address.with_p2p(*swarm.local_peer_id()).expect("an address without a peer");
     let local = Echo::spawn(Echo { told: 0 });
-    let echo = serde_json::to_string(&local.into_remote_ref().await).expect("JSON");
+    let echo = rmp_serde::to_vec(&local.into_remote_ref().await).expect("MessagePack");
     spawn_local(drive(swarm));
     duel::serve(&serde_json::to_string(&Ticket { address, echo }).expect("JSON")).await;
 }
@@ -93,7 +93,7 @@ pub(crate) async fn call(ticket: &str) {
         }
     }
     spawn_local(drive(swarm));
-    let echo = serde_json::from_str(&echo).expect("a reference");
+    let echo = rmp_serde::from_slice(&echo).expect("a reference");
     obey(Remote { echo, receipts: RefCell::new(Receipts::new()) }).await;
 }
 

@@ -18,7 +18,7 @@ use clap::ValueEnum;
 
 use crate::{
     cpus,
-    workload::{self, Client, Workload},
+    workload::{self, Client, Sample, Workload},
 };
 
 /// The argument that makes this executable the calling process of a system.
@@ -31,6 +31,8 @@ pub(crate) const CALLEE: &str = "callee";
 pub(crate) enum System {
     /// This project: a placed actor, apart from the network thread.
     Flame,
+    /// The same, the actor and its caller on the threads of their links.
+    FlameColocated,
     /// A QUIC stream, with the same encryption and tuning: the limit.
     Quinn,
     /// A TCP connection, not encrypted.
@@ -48,13 +50,15 @@ pub(crate) enum System {
 }
 
 impl System {
-    pub(crate) const ALL: [Self; 4] = [Self::Flame, Self::Quinn, Self::Tcp, Self::Actix];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Flame, Self::FlameColocated, Self::Quinn, Self::Tcp, Self::Actix];
     /// What others have published; built apart.
     pub(crate) const PEERS: [Self; 4] = [Self::Ractor, Self::Telepathy, Self::Kameo, Self::Tarpc];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Flame => "flame",
+            Self::FlameColocated => "flame-colocated",
             Self::Quinn => "quinn",
             Self::Tcp => "tcp",
             Self::Actix => "actix",
@@ -68,7 +72,7 @@ impl System {
     /// Whether it has a way to do this.
     pub(crate) fn plays(self, workload: Workload) -> bool {
         match self {
-            Self::Flame | Self::Quinn | Self::Tcp | Self::Actix => true,
+            Self::Flame | Self::FlameColocated | Self::Quinn | Self::Tcp | Self::Actix => true,
             Self::Ractor | Self::Telepathy | Self::Kameo | Self::Tarpc => peers::play(self, workload),
         }
     }
@@ -85,6 +89,7 @@ pub(crate) fn call(system: &str) {
     actix::System::new().block_on(async {
         match system {
             System::Flame => flame::call().await,
+            System::FlameColocated => flame::call_colocated().await,
             System::Quinn => quinn::call().await,
             System::Tcp => tcp::call().await,
             System::Actix => actix_alone::call().await,
@@ -101,7 +106,7 @@ pub(crate) fn serve(system: &str) {
         match system {
             System::Quinn => quinn::serve().await,
             System::Tcp => tcp::serve().await,
-            System::Flame | System::Actix => {}
+            System::Flame | System::FlameColocated | System::Actix => {}
             System::Ractor | System::Telepathy | System::Kameo | System::Tarpc => peers::serve(system),
         }
     });
@@ -109,6 +114,11 @@ pub(crate) fn serve(system: &str) {
 
 /// Does what standard input says.
 async fn obey(client: impl Client) {
+    obey_by(async |workload, time| workload::run(&client, workload, time).await).await;
+}
+
+/// The same, by a way of one's own.
+async fn obey_by(mut run: impl AsyncFnMut(Workload, Duration) -> Sample) {
     say("ready");
     // Nothing else is to be done meanwhile, so waiting for the next line may hold this thread.
     for line in io::stdin().lock().lines() {
@@ -116,7 +126,7 @@ async fn obey(client: impl Client) {
         let (workload, milliseconds) = line.split_once(' ').expect("a workload and a time");
         let workload = Workload::from_str(workload, false).expect("a workload");
         let time = Duration::from_millis(milliseconds.parse().expect("milliseconds"));
-        say(&workload::run(&client, workload, time).await.to_string());
+        say(&run(workload, time).await.to_string());
     }
 }
 
