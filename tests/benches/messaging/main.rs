@@ -4,8 +4,19 @@
 //! cargo bench -p flame-tests --bench messaging -- [--json] [--quick] [--mode pinned|free] [WORKLOAD…]
 //! ```
 //!
-//! All systems run at once and take turns in slots of some 60 ms, so that a machine whose speed drifts slows all of
-//! them. Each round gives a ratio of two systems; the median of the rounds is the result.
+//! Of most workloads all systems run at once and take turns in slots of some 60 ms, so that a machine whose speed drifts slows
+//! all of them. Each round gives a ratio of two systems; the median of the rounds is the result. Boots, bytes on the wire
+//! and memory have a course of their own.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `workload` | what is measured, and who is held against whom |
+//! | `duel` | systems in turns |
+//! | `systems` | the systems |
+//! | `exchange` | what asks and tells are measured by, in any system |
+//! | `measures` | what has a course of its own |
+//! | `cpus`, `net` | where processes run, and how large their packets are |
+//! | `report` | what is printed |
 
 #![allow(
     clippy::unwrap_used,
@@ -16,13 +27,16 @@
 
 mod cpus;
 mod duel;
+mod exchange;
+mod measures;
+mod net;
 mod report;
 mod systems;
 mod workload;
 
 use clap::Parser;
 
-use duel::Mode;
+use duel::{Duel, Mode};
 use systems::System;
 use workload::Workload;
 
@@ -56,16 +70,30 @@ fn main() {
         (Some(systems::CALLER), Some(system)) => return systems::call(&system),
         (Some(systems::CALLEE), Some(system)) => return systems::serve(&system),
         (Some(cpus::SPINNER), Some(cpu)) => return cpus::spin(&cpu),
+        (Some(measures::memory::links::LINKS), None) => return measures::memory::links::serve(),
         _ => {}
     }
+    if let [Some(measures::MEASURE), Some(workload), Some(rounds)] =
+        [1, 2, 3].map(|n| std::env::args().nth(n)).each_ref().map(Option::as_deref)
+    {
+        return measures::serve(workload, rounds);
+    }
     let Options { workloads, json, quick, mode, bench: _ } = Options::parse();
-    let workloads = if workloads.is_empty() { Workload::ALL.to_vec() } else { workloads };
+    let workloads = if workloads.is_empty() { Workload::all() } else { workloads };
+    let (alone, others): (Vec<_>, Vec<_>) = workloads.into_iter().partition(|workload| workload.is_alone());
+    let (narrow, wide): (Vec<_>, Vec<_>) = others.into_iter().partition(|workload| workload.is_narrow());
     let rounds = if quick { 3 } else { 25 };
+    let print = if json { report::json } else { report::table };
     for mode in mode.map_or_else(|| Mode::ALL.to_vec(), |mode| vec![mode]) {
-        let mut duel = duel::Duel::start(mode, &System::ALL);
-        for &workload in &workloads {
-            let outcome = duel.run(workload, rounds);
-            if json { report::json(&outcome) } else { report::table(&outcome) }
+        for (workloads, narrow) in [(&wide, false), (&narrow, true)] {
+            let mut duel = None;
+            for &workload in workloads {
+                let duel = duel.get_or_insert_with(|| Duel::start(mode, narrow, &System::ALL));
+                print(&duel.run(workload, rounds));
+            }
+        }
+        for &workload in &alone {
+            measures::run(workload, mode, rounds).iter().for_each(print);
         }
     }
 }

@@ -1,15 +1,11 @@
-//! What is measured, over anything that can ask and tell.
+//! What is measured, and who is held against whom.
 
-use std::{
-    collections::VecDeque,
-    fmt,
-    str::FromStr,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
-use bytes::Bytes;
 use clap::ValueEnum;
-use futures_util::{StreamExt, stream::FuturesUnordered};
+
+pub(crate) use crate::exchange::{Client, Receipts, Sample};
+use crate::{exchange, systems::System};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -24,20 +20,93 @@ pub(crate) enum Workload {
     Tell,
     /// One way, 64 KiB each, with back-pressure: how many bytes a second.
     Bulk,
+    /// The same through a byte stream.
+    Stream,
+    /// 64 remote actors tell one local actor, 64 B: how many a second.
+    Fanin,
+    /// A warm call of an empty task: how long one takes.
+    Call,
+    /// 256 asks in flight, spread over 10,000 actors of one runner: how many a second.
+    Many,
+    /// As `ask256`, in packets of a real network.
+    #[value(name = "ask256-1452")]
+    Ask256Narrow,
+    /// As `tell`, in packets of a real network.
+    #[value(name = "tell-1452")]
+    TellNarrow,
+    /// As `bulk`, in packets of a real network.
+    #[value(name = "bulk-1452")]
+    BulkNarrow,
+    /// A child is placed on an empty pool: how long until its first reply, and each part of it.
+    Cold,
+    /// A pool grows from none to 8 runners: how long until all have replied.
+    Scale,
+    /// A runner is killed: how long until its `Permanent` child answers again.
+    Recover,
+    /// The bytes of a small tell and of a small ask on the wire, beyond their payloads.
+    Wire,
+    /// The memory of an idle link, of a placed actor and of a pending call, on either side.
+    Memory,
+}
+
+/// One who takes part in a workload.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    /// What the result is called by.
+    pub(crate) name: &'static str,
+    pub(crate) system: System,
+    /// What the system does.
+    pub(crate) order: Workload,
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 5] = [Self::Ask, Self::Ask256, Self::Ask1024, Self::Tell, Self::Bulk];
+    /// In this order, as the 10,000 actors stay once they are there.
+    pub(crate) fn all() -> Vec<Self> {
+        Self::value_variants().to_vec()
+    }
 
     /// What its figure is.
     pub(crate) fn unit(self) -> &'static str {
         match self {
-            Self::Ask => "us",
-            Self::Ask256 | Self::Ask1024 => "asks/s",
-            Self::Tell => "tells/s",
-            Self::Bulk => "MiB/s",
+            Self::Ask | Self::Call => "us",
+            Self::Ask256 | Self::Ask1024 | Self::Many | Self::Ask256Narrow => "asks/s",
+            Self::Tell | Self::Fanin | Self::TellNarrow => "tells/s",
+            Self::Bulk | Self::Stream | Self::BulkNarrow => "MiB/s",
+            Self::Cold | Self::Scale | Self::Recover => "ms",
+            Self::Wire | Self::Memory => "B",
         }
     }
+
+    /// Whether it is no matter of turns between systems, but has its own course: see `measures`.
+    pub(crate) fn is_alone(self) -> bool {
+        matches!(self, Self::Cold | Self::Scale | Self::Recover | Self::Wire | Self::Memory)
+    }
+
+    /// Whether its packets are those of a real network.
+    pub(crate) fn is_narrow(self) -> bool {
+        matches!(self, Self::Ask256Narrow | Self::TellNarrow | Self::BulkNarrow)
+    }
+
+    /// Those of the systems that take part, and with what.
+    pub(crate) fn entries(self, systems: &[System]) -> Vec<Entry> {
+        let of = |system: System, order| Entry { name: system.name(), system, order };
+        let ourselves = |name, order| Entry { name, system: System::Flame, order };
+        match self {
+            Self::Stream => vec![of(System::Flame, self), of(System::Quinn, Self::Bulk)],
+            // A stream of bytes has one sender, however many actors stand behind it.
+            Self::Fanin => vec![of(System::Flame, self), of(System::Quinn, Self::Tell)],
+            Self::Call => vec![ourselves("flame", self), ourselves("flame-ask", Self::Ask)],
+            Self::Many => vec![ourselves("flame", self), ourselves("flame-ask256", Self::Ask256)],
+            Self::Ask256Narrow => narrow(Self::Ask256),
+            Self::TellNarrow => narrow(Self::Tell),
+            Self::BulkNarrow => narrow(Self::Bulk),
+            _ => systems.iter().map(|&system| of(system, self)).collect(),
+        }
+    }
+}
+
+fn narrow(order: Workload) -> Vec<Entry> {
+    [System::Flame, System::Quinn].map(|system| Entry { name: system.name(), system, order }).into()
 }
 
 impl fmt::Display for Workload {
@@ -46,134 +115,14 @@ impl fmt::Display for Workload {
     }
 }
 
-/// What one slot has shown: the figure in the workload's unit, and the 99th percentile where it is a latency.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sample {
-    pub(crate) figure: f64,
-    pub(crate) p99: Option<f64>,
-}
-
-impl fmt::Display for Sample {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.figure, self.p99.unwrap_or(f64::NAN))
-    }
-}
-
-impl FromStr for Sample {
-    type Err = std::num::ParseFloatError;
-
-    fn from_str(line: &str) -> Result<Self, Self::Err> {
-        let (figure, p99) = line.trim().split_once(' ').unwrap_or((line, "NaN"));
-        let p99: f64 = p99.parse()?;
-        Ok(Self { figure: figure.parse()?, p99: Some(p99).filter(|p99| p99.is_finite()) })
-    }
-}
-
-/// One end of a system; the other end echoes asks and counts tells.
-pub(crate) trait Client {
-    /// Sends the payload and waits for its echo.
-    async fn ask(&self, payload: &Bytes);
-
-    /// Sends the payload once there is room for it.
-    async fn tell(&self, payload: &Bytes);
-
-    /// Waits until all tells are handled.
-    async fn settle(&self);
-}
-
-/// Runs a workload for about `time`.
+/// Runs a workload that all systems have for about `time`.
 pub(crate) async fn run<C: Client>(client: &C, workload: Workload, time: Duration) -> Sample {
     match workload {
-        Workload::Ask => latency(client, time).await,
-        Workload::Ask256 => asks(client, 256, time).await,
-        Workload::Ask1024 => asks(client, 1024, time).await,
-        Workload::Tell => {
-            let (count, seconds) = tells(client, &Bytes::from_static(&[7; 64]), 64, time).await;
-            Sample { figure: count as f64 / seconds, p99: None }
-        }
-        Workload::Bulk => {
-            let payload = Bytes::from(vec![7; 64 << 10]);
-            let (count, seconds) = tells(client, &payload, 1, time).await;
-            Sample { figure: count as f64 / 16.0 / seconds, p99: None }
-        }
-    }
-}
-
-async fn latency<C: Client>(client: &C, time: Duration) -> Sample {
-    let payload = Bytes::from_static(&[7; 64]);
-    let mut took = Vec::new();
-    let start = Instant::now();
-    let mut before = start;
-    while before - start < time {
-        client.ask(&payload).await;
-        let now = Instant::now();
-        took.push(now - before);
-        before = now;
-    }
-    took.sort_unstable();
-    let at = |part: usize| took[(took.len() * part / 100).min(took.len() - 1)].as_secs_f64() * 1e6;
-    Sample { figure: at(50), p99: Some(at(99)) }
-}
-
-async fn asks<C: Client>(client: &C, depth: usize, time: Duration) -> Sample {
-    let payload = Bytes::from_static(&[7; 64]);
-    let start = Instant::now();
-    let mut under_way: FuturesUnordered<_> = (0..depth).map(|_| client.ask(&payload)).collect();
-    let mut count = 0_u64;
-    while under_way.next().await.is_some() {
-        count += 1;
-        // Not more often: asking the time is not what is measured.
-        if !count.is_multiple_of(64) || start.elapsed() < time {
-            under_way.push(client.ask(&payload));
-        } else {
-            break;
-        }
-    }
-    while under_way.next().await.is_some() {
-        count += 1;
-    }
-    Sample { figure: count as f64 / start.elapsed().as_secs_f64(), p99: None }
-}
-
-async fn tells<C: Client>(client: &C, payload: &Bytes, stride: u64, time: Duration) -> (u64, f64) {
-    let start = Instant::now();
-    let mut count = 0;
-    while !u64::is_multiple_of(count, stride) || count == 0 || start.elapsed() < time {
-        client.tell(payload).await;
-        count += 1;
-    }
-    client.settle().await;
-    (count, start.elapsed().as_secs_f64())
-}
-
-/// Bounds what is under way where a system has no way to wait for room but an answer: every so often a message is an ask,
-/// and only so many of those may be open.
-pub(crate) struct Receipts<F> {
-    sent: u64,
-    open: VecDeque<F>,
-}
-
-impl<F: Future> Receipts<F> {
-    const EVERY_BYTES: usize = 64 << 10;
-    const OPEN: usize = 8;
-
-    pub(crate) fn new() -> Self {
-        Self { sent: 0, open: VecDeque::new() }
-    }
-
-    /// Whether the next message is to be an ask.
-    pub(crate) fn is_due(&mut self, len: usize) -> bool {
-        self.sent += 1;
-        self.sent.is_multiple_of((Self::EVERY_BYTES / len.max(1)).max(1) as u64)
-    }
-
-    /// Keeps a receipt; gives back the one to wait for, if too many are open.
-    pub(crate) fn keep(&mut self, receipt: F) -> Option<F> {
-        self.open.push_back(receipt);
-        if self.open.len() > Self::OPEN { self.open.pop_front() } else { None }
-    }
-
-    pub(crate) fn take(&mut self) -> VecDeque<F> {
-        std::mem::take(&mut self.open)
+        Workload::Ask => exchange::latency(client, time).await,
+        Workload::Ask256 => exchange::asks(client, 256, time).await,
+        Workload::Ask1024 => exchange::asks(client, 1024, time).await,
+        Workload::Tell => exchange::tells(client, time).await,
+        Workload::Bulk => exchange::bulk(client, time).await,
+        _ => unreachable!("{workload} is ordered of systems that have it"),
     }
 }

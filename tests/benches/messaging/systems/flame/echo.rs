@@ -1,18 +1,17 @@
-//! This project: an actor that was placed on a runner, which is a process.
+//! An actor that was placed on a runner, asked and told.
 
 use std::cell::RefCell;
 
 use actix::prelude::*;
 use bytes::Bytes;
-use flame_actor::{Child, Pool, Request, remote};
+use flame_actor::{RemoteAddr, Request, remote};
 use serde::{Deserialize, Serialize};
 
-use super::obey;
 use crate::workload::{Client, Receipts};
 
 /// Echoes and counts.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Echo {
+pub(crate) struct Echo {
     told: u64,
 }
 
@@ -22,11 +21,11 @@ impl Actor for Echo {
 
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Bytes")]
-pub(super) struct Ask(pub(super) Bytes);
+pub(crate) struct Ask(pub(crate) Bytes);
 
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
-pub(super) struct Tell(pub(super) Bytes);
+pub(crate) struct Tell(pub(crate) Bytes);
 
 #[remote]
 impl Handler<Ask> for Echo {
@@ -46,16 +45,15 @@ impl Handler<Tell> for Echo {
     }
 }
 
-pub(super) async fn call() {
-    let pool = Pool::builder("echo").max(1).start().expect("a pool");
-    let echo = pool.place_child(Echo::default()).await.expect("a child");
-    obey(Placed { echo, receipts: RefCell::new(Receipts::new()) }).await;
-    pool.stop().await;
+pub(crate) struct Placed {
+    echo: RemoteAddr<Echo>,
+    receipts: RefCell<Receipts<Request<Tell>>>,
 }
 
-struct Placed {
-    echo: Child<Echo>,
-    receipts: RefCell<Receipts<Request<Tell>>>,
+impl Placed {
+    pub(crate) fn new(echo: RemoteAddr<Echo>) -> Self {
+        Self { echo, receipts: RefCell::new(Receipts::new()) }
+    }
 }
 
 impl Client for Placed {

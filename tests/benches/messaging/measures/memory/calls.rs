@@ -1,0 +1,65 @@
+//! Calls whose tasks run and have not ended.
+
+use actix::prelude::*;
+use flame_actor::{Calling, RemoteRecipient, remote, task};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::{MANY, Pair, Sides};
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Begun;
+
+/// Says that it has begun, and goes on until it is cancelled.
+#[task]
+async fn wait(begun: RemoteRecipient<Begun>) {
+    begun.do_send(Begun);
+    drop(begun);
+    std::future::pending().await
+}
+
+/// Hears which have begun.
+struct Starter(mpsc::Sender<()>);
+
+impl Actor for Starter {
+    type Context = Context<Self>;
+}
+
+#[remote]
+impl Handler<Begun> for Starter {
+    type Result = ();
+
+    fn handle(&mut self, _: Begun, _: &mut Context<Self>) {
+        self.0.try_send(()).expect("room for all");
+    }
+}
+
+pub(super) async fn run() -> Sides {
+    let pair = Pair::start().await;
+    let (heard, mut begun) = mpsc::channel(MANY as usize);
+    let starter = Starter(heard).start();
+    let starter = flame_actor::RemoteAddr::from(starter).remote_recipient::<Begun>();
+    let mut open = async |count| {
+        let calls: Vec<_> = (0..count).map(|_| start(pair.pool.call(wait::task(starter.clone())))).collect();
+        for _ in 0..count {
+            begun.recv().await.expect("one that begins");
+        }
+        calls
+    };
+    let first = open(MANY / 10).await;
+    let before = pair.used();
+    let rest = open(MANY).await;
+    let sides = before.share(&pair.used(), MANY);
+    drop((first, rest));
+    pair.pool.stop().await;
+    sides
+}
+
+/// Begins a call, which is cancelled with what this gives back.
+fn start(mut call: Calling<()>) -> Calling<()> {
+    let waker = futures_util::task::noop_waker();
+    let poll = std::pin::Pin::new(&mut call).poll(&mut std::task::Context::from_waker(&waker));
+    assert!(poll.is_pending(), "a call that has no end has ended");
+    call
+}
