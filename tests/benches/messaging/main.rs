@@ -87,8 +87,13 @@ fn main() {
     for mode in mode.map_or_else(|| Mode::ALL.to_vec(), |mode| vec![mode]) {
         for (workloads, narrow) in [(&wide, false), (&narrow, true)] {
             let mut duel = None;
+            let playing = |system: &System| {
+                let mut entries = workloads.iter().flat_map(|workload| workload.entries(&System::ALL));
+                entries.any(|entry| entry.system == *system)
+            };
+            let playing: Vec<_> = System::ALL.into_iter().filter(playing).collect();
             for &workload in workloads {
-                let duel = duel.get_or_insert_with(|| Duel::start(mode, narrow, &System::ALL));
+                let duel = duel.get_or_insert_with(|| Duel::start(mode, narrow, &playing));
                 print(&duel.run(workload, rounds));
             }
         }

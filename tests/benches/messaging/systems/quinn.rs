@@ -80,6 +80,8 @@ fn transport() -> Arc<TransportConfig> {
     transport.mtu_discovery_config(Some(discovery)).enable_segmentation_offload(net::mtu().is_some());
     transport.stream_receive_window(VarInt::from_u32(1_250_000)).receive_window(VarInt::from_u32(4 << 20));
     transport.send_window(2 << 20);
+    // It waits while others have their turn, however long that takes.
+    transport.max_idle_timeout(None);
     Arc::new(transport)
 }
 

@@ -16,6 +16,6 @@ pub(super) async fn run() -> Sides {
     let rest = place(MANY).await;
     let sides = before.share(&pair.used(), MANY);
     drop((first, rest));
-    pair.pool.stop().await;
+    pair.stop().await;
     sides
 }

@@ -1,9 +1,9 @@
 //! Calls whose tasks run and have not ended.
 
 use actix::prelude::*;
-use flame_actor::{Calling, RemoteRecipient, remote, task};
+use flame_actor::{RemoteRecipient, remote, task};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{MANY, Pair, Sides};
 
@@ -40,26 +40,18 @@ pub(super) async fn run() -> Sides {
     let (heard, mut begun) = mpsc::channel(MANY as usize);
     let starter = Starter(heard).start();
     let starter = flame_actor::RemoteAddr::from(starter).remote_recipient::<Begun>();
+    let mut calls = JoinSet::new();
     let mut open = async |count| {
-        let calls: Vec<_> = (0..count).map(|_| start(pair.pool.call(wait::task(starter.clone())))).collect();
         for _ in 0..count {
+            calls.spawn_local(pair.pool.call(wait::task(starter.clone())));
             begun.recv().await.expect("one that begins");
         }
-        calls
     };
-    let first = open(MANY / 10).await;
+    open(MANY / 10).await;
     let before = pair.used();
-    let rest = open(MANY).await;
+    open(MANY).await;
     let sides = before.share(&pair.used(), MANY);
-    drop((first, rest));
-    pair.pool.stop().await;
+    calls.shutdown().await;
+    pair.stop().await;
     sides
-}
-
-/// Begins a call, which is cancelled with what this gives back.
-fn start(mut call: Calling<()>) -> Calling<()> {
-    let waker = futures_util::task::noop_waker();
-    let poll = std::pin::Pin::new(&mut call).poll(&mut std::task::Context::from_waker(&waker));
-    assert!(poll.is_pending(), "a call that has no end has ended");
-    call
 }

@@ -40,7 +40,7 @@ struct Sides {
 /// A pool of one runner, and an actor there that says which process it is.
 struct Pair {
     pool: Pool,
-    _resident: Child<Resident>,
+    resident: Child<Resident>,
     runner: u32,
 }
 
@@ -50,7 +50,13 @@ impl Pair {
             Pool::builder("memory").max(1).max_concurrency(2 * MANY).timeout(None).start().expect("a pool");
         let resident = pool.place_child(Resident).await.expect("a child");
         let runner = resident.send(Where).await.expect("an answer");
-        Self { pool, _resident: resident, runner }
+        Self { pool, resident, runner }
+    }
+
+    /// Its own actor first, for which a pool that stops would wait.
+    async fn stop(self) {
+        drop(self.resident);
+        self.pool.stop().await;
     }
 
     fn used(&self) -> Used {
