@@ -16,13 +16,14 @@ pub(crate) struct Outcome {
 
 /// What others are held against, wherever it takes part.
 const LIMIT: &str = "quinn";
-/// Who is not held against itself.
-const OURS: &str = "flame";
+/// Who is held against others, and nobody against them.
+const OURS: [&str; 2] = ["flame", "flame-colocated"];
 
 /// One object a line, for each system and each baseline; for the system alone where there is no baseline.
 pub(crate) fn json(outcome: &Outcome) {
     for (system, samples) in &outcome.samples {
-        let baselines = outcome.samples.iter().filter(|(name, _)| name != system && name != OURS);
+        let baselines =
+            outcome.samples.iter().filter(|(name, _)| name != system && !OURS.contains(&name.as_str()));
         let ratios: Vec<_> =
             baselines.map(|(name, theirs)| (Some(name), Some(ratio(samples, theirs)))).collect();
         let ratios = if ratios.is_empty() { vec![(None, None)] } else { ratios };
@@ -49,7 +50,7 @@ pub(crate) fn table(outcome: &Outcome) {
     let baseline = limit.or(outcome.samples.get(1..).and_then(<[_]>::last));
     for (system, samples) in &outcome.samples {
         println!(
-            "{:18} {:6} {:12} {:>12.1} {:8} p99 {:>8} {}",
+            "{:18} {:6} {:15} {:>12.1} {:8} p99 {:>8} {}",
             outcome.workload,
             name(outcome.mode),
             system,

@@ -31,6 +31,8 @@ pub(crate) const CALLEE: &str = "callee";
 pub(crate) enum System {
     /// This project: a placed actor, apart from the network thread.
     Flame,
+    /// The same, the actor and its caller on the threads of their links.
+    FlameColocated,
     /// A QUIC stream, with the same encryption and tuning: the limit.
     Quinn,
     /// A TCP connection, not encrypted.
@@ -40,11 +42,13 @@ pub(crate) enum System {
 }
 
 impl System {
-    pub(crate) const ALL: [Self; 4] = [Self::Flame, Self::Quinn, Self::Tcp, Self::Actix];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Flame, Self::FlameColocated, Self::Quinn, Self::Tcp, Self::Actix];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Flame => "flame",
+            Self::FlameColocated => "flame-colocated",
             Self::Quinn => "quinn",
             Self::Tcp => "tcp",
             Self::Actix => "actix",
@@ -62,6 +66,7 @@ pub(crate) fn call(system: &str) {
     actix::System::new().block_on(async {
         match System::named(system) {
             System::Flame => flame::call().await,
+            System::FlameColocated => flame::call_colocated().await,
             System::Quinn => quinn::call().await,
             System::Tcp => tcp::call().await,
             System::Actix => actix_alone::call().await,
@@ -76,25 +81,18 @@ pub(crate) fn serve(system: &str) {
         match System::named(system) {
             System::Quinn => quinn::serve().await,
             System::Tcp => tcp::serve().await,
-            System::Flame | System::Actix => {}
+            System::Flame | System::FlameColocated | System::Actix => {}
         }
     });
 }
 
-/// What does as it is told.
-trait Player {
-    /// Runs a workload for about `time`.
-    async fn play(&self, workload: Workload, time: Duration) -> Sample;
-}
-
-impl<C: Client> Player for C {
-    async fn play(&self, workload: Workload, time: Duration) -> Sample {
-        workload::run(self, workload, time).await
-    }
-}
-
 /// Does what standard input says.
-async fn obey(player: impl Player) {
+async fn obey(client: impl Client) {
+    obey_by(async |workload, time| workload::run(&client, workload, time).await).await;
+}
+
+/// The same, by a way of one's own.
+async fn obey_by(mut run: impl AsyncFnMut(Workload, Duration) -> Sample) {
     say("ready");
     // Nothing else is to be done meanwhile, so waiting for the next line may hold this thread.
     for line in io::stdin().lock().lines() {
@@ -102,7 +100,7 @@ async fn obey(player: impl Player) {
         let (workload, milliseconds) = line.split_once(' ').expect("a workload and a time");
         let workload = Workload::from_str(workload, false).expect("a workload");
         let time = Duration::from_millis(milliseconds.parse().expect("milliseconds"));
-        say(&player.play(workload, time).await.to_string());
+        say(&run(workload, time).await.to_string());
     }
 }
 

@@ -1,6 +1,7 @@
 //! This project: actors that were placed on a runner, which is a process.
 
 mod call;
+mod colocated;
 mod echo;
 mod fanin;
 mod many;
@@ -11,9 +12,10 @@ use std::time::Duration;
 use flame_actor::Pool;
 use tokio::sync::OnceCell;
 
+pub(super) use colocated::call as call_colocated;
 pub(crate) use echo::{Ask, Echo, Placed, Tell};
 
-use super::{Player, obey};
+use super::obey_by;
 use crate::{
     exchange, net,
     workload::{self, Sample, Workload},
@@ -25,7 +27,9 @@ pub(super) async fn call() {
     let child = pool.place_child(Echo::default()).await.expect("a child");
     let echo = Placed::new(child.addr());
     let (fanin, many) = (OnceCell::new(), OnceCell::new());
-    obey(Flame { pool: pool.clone(), echo, fanin, many }).await;
+    let flame = Flame { pool: pool.clone(), echo, fanin, many };
+    obey_by(async |workload, time| flame.play(workload, time).await).await;
+    drop((flame, child));
     pool.stop().await;
 }
 
@@ -37,7 +41,7 @@ struct Flame {
     many: OnceCell<many::Many>,
 }
 
-impl Player for Flame {
+impl Flame {
     async fn play(&self, workload: Workload, time: Duration) -> Sample {
         match workload {
             Workload::Stream => stream::run(&self.pool, time).await,
