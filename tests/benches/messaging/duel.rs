@@ -11,8 +11,10 @@ use clap::ValueEnum;
 
 use crate::{
     cpus::{self, Spinners},
+    net,
+    report::Outcome,
     systems::{CALLER, System},
-    workload::{Sample, Workload},
+    workload::{Entry, Sample, Workload},
 };
 
 /// Where the processes run.
@@ -26,65 +28,74 @@ pub(crate) enum Mode {
 
 impl Mode {
     pub(crate) const ALL: [Self; 2] = [Self::Pinned, Self::Free];
+
+    /// Keeps the CPUs awake if processes have CPUs of their own.
+    pub(crate) fn spinners(self) -> Option<Spinners> {
+        (self == Self::Pinned).then(Spinners::start)
+    }
+
+    /// Has `command` start its process where this mode wants it.
+    pub(crate) fn place(self, command: &mut Command) {
+        if self == Self::Pinned {
+            cpus::pin(command);
+        }
+    }
 }
 
 /// The systems, started, in one mode.
 pub(crate) struct Duel {
     mode: Mode,
+    systems: Vec<System>,
     players: Vec<Player>,
     _spinners: Option<Spinners>,
 }
 
-struct Player {
+/// The calling process of one system.
+pub(crate) struct Player {
     system: System,
     process: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
-/// What the rounds of one workload have shown.
-pub(crate) struct Outcome {
-    pub(crate) workload: Workload,
-    pub(crate) mode: Mode,
-    /// Of each system, one sample a round.
-    pub(crate) samples: Vec<(System, Vec<Sample>)>,
-}
-
 /// How long one system has the machine.
 const SLOT: Duration = Duration::from_millis(60);
 
 impl Duel {
-    pub(crate) fn start(mode: Mode, systems: &[System]) -> Self {
-        let players = systems.iter().map(|&system| Player::start(system, mode)).collect();
-        let spinners = (mode == Mode::Pinned).then(Spinners::start);
-        Self { mode, players, _spinners: spinners }
+    /// Starts the systems; `narrow` says whether their packets are those of a real network.
+    pub(crate) fn start(mode: Mode, narrow: bool, systems: &[System]) -> Self {
+        let players = systems.iter().map(|&system| Player::start(system, mode, narrow)).collect();
+        Self { mode, systems: systems.to_vec(), players, _spinners: mode.spinners() }
     }
 
     pub(crate) fn run(&mut self, workload: Workload, rounds: usize) -> Outcome {
-        let mut samples: Vec<_> = self.players.iter().map(|player| (player.system, Vec::new())).collect();
+        let entries = workload.entries(&self.systems);
+        let mut samples: Vec<_> = entries.iter().map(|entry| (entry.name.to_owned(), Vec::new())).collect();
         // The first round warms up.
         for round in 0..=rounds {
-            for (player, (_, samples)) in self.players.iter_mut().zip(&mut samples) {
-                if !player.system.plays(workload) {
-                    continue;
-                }
-                let sample = player.play(workload);
+            for (entry, (_, samples)) in entries.iter().zip(&mut samples) {
+                let sample = self.play(entry);
                 if round > 0 {
                     samples.push(sample);
                 }
             }
         }
-        samples.retain(|(system, _)| system.plays(workload));
-        Outcome { workload, mode: self.mode, samples }
+        Outcome { workload: workload.to_string(), unit: workload.unit().to_owned(), mode: self.mode, samples }
+    }
+
+    fn play(&mut self, entry: &Entry) -> Sample {
+        let player = self.players.iter_mut().find(|player| player.system == entry.system);
+        player.expect("a system that was started").play(entry.order)
     }
 }
 
 impl Player {
-    fn start(system: System, mode: Mode) -> Self {
+    pub(crate) fn start(system: System, mode: Mode, narrow: bool) -> Self {
         let mut command = Command::new(env::current_exe().expect("this executable"));
         command.args([CALLER, system.name()]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        if mode == Mode::Pinned {
-            cpus::pin(&mut command);
+        mode.place(&mut command);
+        if narrow {
+            net::narrow(&mut command);
         }
         let mut process = command.spawn().expect("a copy of this executable");
         let (orders, answers) = (process.stdin.take(), process.stdout.take());
@@ -98,7 +109,7 @@ impl Player {
         player
     }
 
-    fn play(&mut self, workload: Workload) -> Sample {
+    pub(crate) fn play(&mut self, workload: Workload) -> Sample {
         writeln!(self.orders, "{workload} {}", SLOT.as_millis()).expect("a system that listens");
         self.line().parse().expect("a sample")
     }

@@ -3,49 +3,63 @@
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::{
-    duel::{Mode, Outcome},
-    systems::System,
-    workload::Sample,
-};
+use crate::{duel::Mode, workload::Sample};
 
-/// One object a line, for each system and each baseline.
+/// What the rounds of one workload have shown.
+pub(crate) struct Outcome {
+    pub(crate) workload: String,
+    pub(crate) unit: String,
+    pub(crate) mode: Mode,
+    /// Of each who took part, ourselves first, one sample a round.
+    pub(crate) samples: Vec<(String, Vec<Sample>)>,
+}
+
+/// What others are held against, wherever it takes part.
+const LIMIT: &str = "quinn";
+/// Who is held against others, and nobody against them.
+const OURS: [&str; 2] = ["flame", "flame-colocated"];
+
+/// One object a line, for each system and each baseline; for the system alone where there is no baseline.
 pub(crate) fn json(outcome: &Outcome) {
     for (system, samples) in &outcome.samples {
-        for (baseline, theirs) in &outcome.samples {
-            if baseline == system || matches!(baseline, System::Flame | System::FlameColocated) {
-                continue;
-            }
+        let baselines =
+            outcome.samples.iter().filter(|(name, _)| name != system && !OURS.contains(&name.as_str()));
+        let ratios: Vec<_> =
+            baselines.map(|(name, theirs)| (Some(name), Some(ratio(samples, theirs)))).collect();
+        let ratios = if ratios.is_empty() { vec![(None, None)] } else { ratios };
+        for (baseline, ratio) in ratios {
             let line = json!({
-                "workload": outcome.workload.to_string(),
-                "system": system.name(),
+                "workload": outcome.workload,
+                "system": system,
                 "mode": name(outcome.mode),
-                "unit": outcome.workload.unit(),
+                "unit": outcome.unit,
                 "median": median(samples.iter().map(|sample| sample.figure)),
                 "p99": p99(samples),
                 "rounds": samples.len(),
-                "ratio_to": baseline.name(),
-                "ratio": ratio(samples, theirs),
+                "ratio_to": baseline,
+                "ratio": ratio,
             });
             println!("{line}");
         }
     }
 }
 
-/// A line a system, with its ratio to raw QUIC.
+/// A line a system, with its ratio to raw QUIC, or to what is there in its place.
 pub(crate) fn table(outcome: &Outcome) {
-    let quinn =
-        outcome.samples.iter().find(|(system, _)| *system == System::Quinn).map(|(_, samples)| samples);
+    let limit = outcome.samples.iter().find(|(name, _)| name == LIMIT);
+    let baseline = limit.or(outcome.samples.get(1..).and_then(<[_]>::last));
     for (system, samples) in &outcome.samples {
         println!(
-            "{:8} {:6} {:15} {:>12.1} {:8} p99 {:>8} {:>6} x quinn",
+            "{:18} {:6} {:15} {:>12.1} {:8} p99 {:>8} {}",
             outcome.workload,
             name(outcome.mode),
-            system.name(),
+            system,
             median(samples.iter().map(|sample| sample.figure)),
-            outcome.workload.unit(),
+            outcome.unit,
             p99(samples).map_or_else(|| "-".to_owned(), |p99| format!("{p99:.1}")),
-            quinn.map_or_else(|| "-".to_owned(), |quinn| format!("{:.2}", ratio(samples, quinn))),
+            baseline.map_or_else(String::new, |(name, theirs)| {
+                format!("{:>6.2} x {name}", ratio(samples, theirs))
+            }),
         );
     }
 }
@@ -63,7 +77,7 @@ fn p99(samples: &[Sample]) -> Option<f64> {
     all.map(|all| median(all.into_iter()))
 }
 
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(figures: impl Iterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.collect();
     figures.sort_unstable_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)

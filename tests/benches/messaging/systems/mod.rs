@@ -1,7 +1,7 @@
 //! What is compared. Each system is a process that calls and, but for actix alone, one that is called.
 
 mod actix_alone;
-mod flame;
+pub(crate) mod flame;
 mod frames;
 mod mux;
 pub(crate) mod peers;
@@ -10,11 +10,11 @@ mod tcp;
 
 use std::{
     io::{self, BufRead, Write},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::Duration,
 };
 
-use clap::ValueEnum;
+use bytes::Bytes;
 
 use crate::{
     cpus,
@@ -124,7 +124,7 @@ async fn obey_by(mut run: impl AsyncFnMut(Workload, Duration) -> Sample) {
     for line in io::stdin().lock().lines() {
         let line = line.expect("standard input");
         let (workload, milliseconds) = line.split_once(' ').expect("a workload and a time");
-        let workload = Workload::from_str(workload, false).expect("a workload");
+        let workload = workload.parse().expect("a workload");
         let time = Duration::from_millis(milliseconds.parse().expect("milliseconds"));
         say(&run(workload, time).await.to_string());
     }
@@ -135,12 +135,27 @@ fn say(line: &str) {
     io::stdout().flush().expect("standard output");
 }
 
+/// Copies of this executable that were spawned bare, each with a bare connection over which it has answered once: the least
+/// that boots of as many runners can take. They end when this is dropped.
+pub(crate) async fn bare(copies: usize) -> impl Sized {
+    let callees: Vec<_> = (0..copies).map(|_| Callee::spawn(System::Quinn)).collect();
+    let mut connected = Vec::new();
+    for callee in callees {
+        let (callee, mux) = quinn::connect(callee).await;
+        mux.ask(&Bytes::new()).await;
+        connected.push((callee, mux));
+    }
+    connected
+}
+
 /// The other process of a raw system; ended when this is dropped.
-struct Callee(Child);
+struct Callee {
+    process: Child,
+    lines: io::BufReader<ChildStdout>,
+}
 
 impl Callee {
-    /// Starts it and gives back the first line that it prints.
-    fn start(system: System) -> (Self, String) {
+    fn spawn(system: System) -> Self {
         let executable = std::env::current_exe().expect("this executable");
         let mut process = Command::new(executable)
             .args([CALLEE, system.name()])
@@ -148,15 +163,21 @@ impl Callee {
             .stdout(Stdio::piped())
             .spawn()
             .expect("a copy of this executable");
+        let lines = io::BufReader::new(process.stdout.take().expect("piped"));
+        Self { process, lines }
+    }
+
+    /// The next line that it prints.
+    fn line(&mut self) -> String {
         let mut line = String::new();
-        io::BufReader::new(process.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        (Self(process), line.trim().to_owned())
+        self.lines.read_line(&mut line).expect("a line");
+        line.trim().to_owned()
     }
 }
 
 impl Drop for Callee {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

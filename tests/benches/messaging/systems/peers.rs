@@ -35,12 +35,14 @@ pub(super) fn play(peer: System, workload: Workload) -> bool {
         Workload::Ask | Workload::Ask256 | Workload::Ask1024 | Workload::Bulk => true,
         // Without an answer it sends nothing.
         Workload::Tell => peer != System::Tarpc,
+        _ => false,
     }
 }
 
 /// Has the peer's caller take the orders of this process, on the CPU that this process has taken.
 pub(super) fn call(peer: System) {
-    let (_callee, ticket) = Callee::start(peer);
+    let mut callee = Callee::spawn(peer);
+    let ticket = callee.line();
     let status = Command::new(executable()).args([CALLER, peer.name(), &ticket]).status();
     assert!(status.expect("the peers' executable").success(), "{}", peer.name());
 }

@@ -16,8 +16,10 @@ use rustls::{
 use serde::{Deserialize, Serialize};
 
 use super::{Callee, System, mux, obey, say};
+use crate::net;
 
-const MTU: u16 = 65_000;
+/// What the loopback interface carries.
+const LOOPBACK: u16 = 65_000;
 
 /// How the caller gets to the callee: one certificate serves both.
 #[derive(Serialize, Deserialize)]
@@ -28,14 +30,19 @@ struct Ticket {
 }
 
 pub(super) async fn call() {
-    let (_callee, line) = Callee::start(System::Quinn);
-    let ticket: Ticket = serde_json::from_str(&line).expect("a ticket");
+    let (_callee, mux) = connect(Callee::spawn(System::Quinn)).await;
+    obey(mux).await;
+}
+
+/// Connects to a callee once that listens.
+pub(super) async fn connect(mut callee: Callee) -> (Callee, mux::Mux) {
+    let ticket: Ticket = serde_json::from_str(&callee.line()).expect("a ticket");
     let mut endpoint = endpoint(None);
     endpoint.set_default_client_config(client(&ticket));
     let connection =
         endpoint.connect(ticket.address, "bench").expect("an address").await.expect("the callee");
     let (write, read) = connection.open_bi().await.expect("a stream");
-    obey(mux::Mux::start(read, write)).await;
+    (callee, mux::Mux::start(read, write))
 }
 
 pub(super) async fn serve() {
@@ -56,7 +63,7 @@ pub(super) async fn serve() {
 
 fn endpoint(server: Option<ServerConfig>) -> Endpoint {
     let mut config = EndpointConfig::default();
-    config.max_udp_payload_size(MTU).expect("a size");
+    config.max_udp_payload_size(LOOPBACK).expect("a size");
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).expect("a socket");
     for set in [socket2::Socket::set_recv_buffer_size, socket2::Socket::set_send_buffer_size] {
         let _ = set(&socket, 4 << 20);
@@ -68,10 +75,13 @@ fn endpoint(server: Option<ServerConfig>) -> Endpoint {
 fn transport() -> Arc<TransportConfig> {
     let mut transport = TransportConfig::default();
     let mut discovery = MtuDiscoveryConfig::default();
-    discovery.upper_bound(MTU);
-    transport.mtu_discovery_config(Some(discovery)).enable_segmentation_offload(false);
+    discovery.upper_bound(net::mtu().unwrap_or(LOOPBACK));
+    // Ten packets at once must fit into what the kernel takes.
+    transport.mtu_discovery_config(Some(discovery)).enable_segmentation_offload(net::mtu().is_some());
     transport.stream_receive_window(VarInt::from_u32(1_250_000)).receive_window(VarInt::from_u32(4 << 20));
     transport.send_window(2 << 20);
+    // It waits while others have their turn, however long that takes.
+    transport.max_idle_timeout(None);
     Arc::new(transport)
 }
 

@@ -5,8 +5,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{Callee, System, mux, obey, say};
 
 pub(super) async fn call() {
-    let (_callee, address) = Callee::start(System::Tcp);
-    let stream = TcpStream::connect(address).await.expect("the callee");
+    let mut callee = Callee::spawn(System::Tcp);
+    let stream = TcpStream::connect(callee.line()).await.expect("the callee");
     stream.set_nodelay(true).expect("an option");
     let (read, write) = stream.into_split();
     obey(mux::Mux::start(read, write)).await;

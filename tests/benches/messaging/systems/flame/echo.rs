@@ -1,0 +1,82 @@
+//! An actor that was placed on a runner, asked and told.
+
+use std::cell::RefCell;
+
+use actix::prelude::*;
+use bytes::Bytes;
+use flame_actor::{RemoteAddr, Request, remote};
+use serde::{Deserialize, Serialize};
+
+use crate::workload::{Client, Receipts};
+
+/// Echoes and counts.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Echo {
+    told: u64,
+}
+
+impl Actor for Echo {
+    type Context = Context<Self>;
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "Bytes")]
+pub(crate) struct Ask(pub(crate) Bytes);
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+pub(crate) struct Tell(pub(crate) Bytes);
+
+#[remote]
+impl Handler<Ask> for Echo {
+    type Result = MessageResult<Ask>;
+
+    fn handle(&mut self, Ask(payload): Ask, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(payload)
+    }
+}
+
+#[remote]
+impl Handler<Tell> for Echo {
+    type Result = ();
+
+    fn handle(&mut self, Tell(payload): Tell, _: &mut Context<Self>) {
+        self.told += payload.len() as u64;
+    }
+}
+
+pub(crate) struct Placed {
+    echo: RemoteAddr<Echo>,
+    receipts: RefCell<Receipts<Request<Tell>>>,
+}
+
+impl Placed {
+    pub(crate) fn new(echo: RemoteAddr<Echo>) -> Self {
+        Self { echo, receipts: RefCell::new(Receipts::new()) }
+    }
+}
+
+impl Client for Placed {
+    async fn ask(&self, payload: &Bytes) {
+        self.echo.send(Ask(payload.clone())).await.expect("an answer");
+    }
+
+    async fn tell(&self, payload: &Bytes) {
+        let due = self.receipts.borrow_mut().is_due(payload.len());
+        if !due && self.echo.try_send(Tell(payload.clone())).is_ok() {
+            return;
+        }
+        let overdue = self.receipts.borrow_mut().keep(self.echo.send(Tell(payload.clone())));
+        if let Some(receipt) = overdue {
+            receipt.await.expect("an answer");
+        }
+    }
+
+    async fn settle(&self) {
+        let open = self.receipts.borrow_mut().take();
+        for receipt in open {
+            receipt.await.expect("an answer");
+        }
+        self.ask(&Bytes::new()).await;
+    }
+}
