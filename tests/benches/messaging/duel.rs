@@ -1,7 +1,7 @@
 //! Several systems at once, in turns.
 
 use std::{
-    env,
+    env, fmt,
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
@@ -26,6 +26,11 @@ pub(crate) enum Mode {
 
 impl Mode {
     pub(crate) const ALL: [Self; 2] = [Self::Pinned, Self::Free];
+
+    /// Keeps the CPUs awake if processes have CPUs of their own.
+    pub(crate) fn spinners(self) -> Option<Spinners> {
+        (self == Self::Pinned).then(Spinners::start)
+    }
 }
 
 /// The systems, started, in one mode.
@@ -35,7 +40,8 @@ pub(crate) struct Duel {
     _spinners: Option<Spinners>,
 }
 
-struct Player {
+/// The calling process of one system.
+pub(crate) struct Player {
     system: System,
     process: Child,
     orders: ChildStdin,
@@ -56,8 +62,7 @@ const SLOT: Duration = Duration::from_millis(60);
 impl Duel {
     pub(crate) fn start(mode: Mode, systems: &[System]) -> Self {
         let players = systems.iter().map(|&system| Player::start(system, mode)).collect();
-        let spinners = (mode == Mode::Pinned).then(Spinners::start);
-        Self { mode, players, _spinners: spinners }
+        Self { mode, players, _spinners: mode.spinners() }
     }
 
     pub(crate) fn run(&mut self, workload: Workload, rounds: usize) -> Outcome {
@@ -76,7 +81,7 @@ impl Duel {
 }
 
 impl Player {
-    fn start(system: System, mode: Mode) -> Self {
+    pub(crate) fn start(system: System, mode: Mode) -> Self {
         let mut command = Command::new(env::current_exe().expect("this executable"));
         command.args([CALLER, system.name()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         if mode == Mode::Pinned {
@@ -94,8 +99,9 @@ impl Player {
         player
     }
 
-    fn play(&mut self, workload: Workload) -> Sample {
-        writeln!(self.orders, "{workload} {}", SLOT.as_millis()).expect("a system that listens");
+    /// Has it run a workload, or bear a load, for a slot.
+    pub(crate) fn play(&mut self, order: impl fmt::Display) -> Sample {
+        writeln!(self.orders, "{order} {}", SLOT.as_millis()).expect("a system that listens");
         self.line().parse().expect("a sample")
     }
 

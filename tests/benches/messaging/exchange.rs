@@ -92,8 +92,15 @@ pub(crate) async fn tells<C: Client>(client: &C, time: Duration) -> Sample {
 
 /// One way, 64 KiB each: how many MiB a second.
 pub(crate) async fn bulk<C: Client>(client: &C, time: Duration) -> Sample {
-    let (count, seconds) = one_way(client, &Bytes::from(vec![7; 64 << 10]), 1, time).await;
-    Sample { figure: count as f64 / 16.0 / seconds, p99: None }
+    sized(client, &Bytes::from(vec![7; 64 << 10]), time).await
+}
+
+/// One way, this payload over and over: how many MiB a second.
+pub(crate) async fn sized<C: Client>(client: &C, payload: &Bytes, time: Duration) -> Sample {
+    // As seldom as that a slow system does not go far beyond its time.
+    let stride = (4096 / payload.len()).max(1) as u64;
+    let (count, seconds) = one_way(client, payload, stride, time).await;
+    Sample { figure: count as f64 * payload.len() as f64 / f64::from(1 << 20) / seconds, p99: None }
 }
 
 async fn one_way<C: Client>(client: &C, payload: &Bytes, stride: u64, time: Duration) -> (u64, f64) {

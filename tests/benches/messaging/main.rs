@@ -2,6 +2,7 @@
 //!
 //! ```sh
 //! cargo bench -p flame-tests --bench messaging -- [--json] [--quick] [--mode pinned|free] [WORKLOAD…]
+//! cargo bench -p flame-tests --bench messaging -- --plots FOLDER [--quick] [--mode pinned|free]
 //! ```
 //!
 //! All systems run at once and take turns in slots of some 60 ms, so that a machine whose speed drifts slows all of
@@ -15,11 +16,14 @@
 )]
 
 mod cpus;
+mod curves;
 mod duel;
 mod exchange;
 mod report;
 mod systems;
 mod workload;
+
+use std::path::PathBuf;
 
 use clap::Parser;
 
@@ -41,6 +45,9 @@ struct Options {
     /// Only this mode; without it, both.
     #[arg(long)]
     mode: Option<Mode>,
+    /// Only draw how throughput goes as load grows, into this folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["workloads", "json"])]
+    plots: Option<PathBuf>,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -59,9 +66,13 @@ fn main() {
         (Some(cpus::SPINNER), Some(cpu)) => return cpus::spin(&cpu),
         _ => {}
     }
-    let Options { workloads, json, quick, mode, bench: _ } = Options::parse();
+    let Options { workloads, json, quick, mode, plots, bench: _ } = Options::parse();
     let workloads = if workloads.is_empty() { Workload::ALL.to_vec() } else { workloads };
     let rounds = if quick { 3 } else { 25 };
+    if let Some(folder) = plots {
+        return curves::draw(&folder, mode.unwrap_or(Mode::Pinned), rounds)
+            .expect("a folder that can be written");
+    }
     for mode in mode.map_or_else(|| Mode::ALL.to_vec(), |mode| vec![mode]) {
         let mut duel = duel::Duel::start(mode, &System::ALL);
         for &workload in &workloads {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use actix::prelude::*;
 use bytes::Bytes;
-use flame_actor::{Child, Pool, Request, remote};
+use flame_actor::{Pool, RemoteAddr, Request, remote};
 use serde::{Deserialize, Serialize};
 
 use super::obey;
@@ -12,7 +12,7 @@ use crate::workload::{Client, Receipts};
 
 /// Echoes and counts.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Echo {
+pub(crate) struct Echo {
     told: u64,
 }
 
@@ -49,13 +49,19 @@ impl Handler<Tell> for Echo {
 pub(super) async fn call() {
     let pool = Pool::builder("echo").max(1).start().expect("a pool");
     let echo = pool.place_child(Echo::default()).await.expect("a child");
-    obey(Placed { echo, receipts: RefCell::new(Receipts::new()) }).await;
+    obey(Placed::new(echo.addr())).await;
     pool.stop().await;
 }
 
-struct Placed {
-    echo: Child<Echo>,
+pub(crate) struct Placed {
+    echo: RemoteAddr<Echo>,
     receipts: RefCell<Receipts<Request<Tell>>>,
+}
+
+impl Placed {
+    pub(crate) fn new(echo: RemoteAddr<Echo>) -> Self {
+        Self { echo, receipts: RefCell::new(Receipts::new()) }
+    }
 }
 
 impl Client for Placed {

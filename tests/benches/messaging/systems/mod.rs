@@ -1,7 +1,7 @@
 //! What is compared. Each system is a process that calls and, but for actix alone, one that is called.
 
 mod actix_alone;
-mod flame;
+pub(crate) mod flame;
 mod frames;
 mod mux;
 mod quinn;
@@ -17,6 +17,7 @@ use clap::ValueEnum;
 
 use crate::{
     cpus,
+    curves::Load,
     workload::{self, Client, Workload},
 };
 
@@ -86,10 +87,16 @@ async fn obey(client: impl Client) {
     // Nothing else is to be done meanwhile, so waiting for the next line may hold this thread.
     for line in io::stdin().lock().lines() {
         let line = line.expect("standard input");
-        let (workload, milliseconds) = line.split_once(' ').expect("a workload and a time");
-        let workload = Workload::from_str(workload, false).expect("a workload");
+        let (order, milliseconds) = line.split_once(' ').expect("an order and a time");
         let time = Duration::from_millis(milliseconds.parse().expect("milliseconds"));
-        say(&workload::run(&client, workload, time).await.to_string());
+        let sample = match order.parse::<Load>() {
+            Ok(load) => load.put_on(&client, time).await,
+            Err(()) => {
+                let workload = Workload::from_str(order, false).expect("a workload");
+                workload::run(&client, workload, time).await
+            }
+        };
+        say(&sample.to_string());
     }
 }
 
