@@ -1,7 +1,7 @@
 //! Several systems at once, in turns.
 
 use std::{
-    env, fmt,
+    env,
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
@@ -99,9 +99,8 @@ impl Player {
         player
     }
 
-    /// Has it run a workload, or bear a load, for a slot.
-    pub(crate) fn play(&mut self, order: impl fmt::Display) -> Sample {
-        writeln!(self.orders, "{order} {}", SLOT.as_millis()).expect("a system that listens");
+    pub(crate) fn play(&mut self, workload: Workload) -> Sample {
+        writeln!(self.orders, "{workload} {}", SLOT.as_millis()).expect("a system that listens");
         self.line().parse().expect("a sample")
     }
 

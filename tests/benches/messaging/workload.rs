@@ -1,7 +1,8 @@
 //! What is measured.
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
+use bytes::Bytes;
 use clap::ValueEnum;
 
 use crate::exchange;
@@ -20,7 +21,16 @@ pub(crate) enum Workload {
     Tell,
     /// One way, 64 KiB each, with back-pressure: how many bytes a second.
     Bulk,
+    /// So many asks in flight, 64 B each way: how many a second.
+    #[value(skip)]
+    InFlight(usize),
+    /// One way, with back-pressure, so many bytes each: how many bytes a second.
+    #[value(skip)]
+    Sized(usize),
 }
+
+const IN_FLIGHT: &str = "in-flight-";
+const SIZED: &str = "sized-";
 
 impl Workload {
     pub(crate) const ALL: [Self; 5] = [Self::Ask, Self::Ask256, Self::Ask1024, Self::Tell, Self::Bulk];
@@ -29,16 +39,31 @@ impl Workload {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::Ask => "us",
-            Self::Ask256 | Self::Ask1024 => "asks/s",
+            Self::Ask256 | Self::Ask1024 | Self::InFlight(_) => "asks/s",
             Self::Tell => "tells/s",
-            Self::Bulk => "MiB/s",
+            Self::Bulk | Self::Sized(_) => "MiB/s",
         }
     }
 }
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_possible_value().map_or(Ok(()), |value| f.pad(value.get_name()))
+        match self {
+            Self::InFlight(depth) => write!(f, "{IN_FLIGHT}{depth}"),
+            Self::Sized(bytes) => write!(f, "{SIZED}{bytes}"),
+            _ => self.to_possible_value().map_or(Ok(()), |value| f.pad(value.get_name())),
+        }
+    }
+}
+
+impl FromStr for Workload {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let amount = |kind: &str| name.strip_prefix(kind)?.parse().ok();
+        let in_flight = amount(IN_FLIGHT).map(Self::InFlight);
+        let sized = || amount(SIZED).map(Self::Sized);
+        in_flight.or_else(sized).map_or_else(|| <Self as ValueEnum>::from_str(name, false), Ok)
     }
 }
 
@@ -50,5 +75,7 @@ pub(crate) async fn run<C: Client>(client: &C, workload: Workload, time: Duratio
         Workload::Ask1024 => exchange::asks(client, 1024, time).await,
         Workload::Tell => exchange::tells(client, time).await,
         Workload::Bulk => exchange::bulk(client, time).await,
+        Workload::InFlight(depth) => exchange::asks(client, depth, time).await,
+        Workload::Sized(bytes) => exchange::sized(client, &Bytes::from(vec![7; bytes]), time).await,
     }
 }

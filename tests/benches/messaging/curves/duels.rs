@@ -1,9 +1,10 @@
 //! Systems that bear more and more, in turns.
 
-use super::{Curve, Line, Load};
+use super::{Curve, Line};
 use crate::{
     duel::{Mode, Player},
     systems::System,
+    workload::Workload,
 };
 
 const SYSTEMS: [System; 3] = [System::Flame, System::Quinn, System::Tcp];
@@ -16,14 +17,14 @@ const SIZES: [usize; 6] = [16, 256, 4 << 10, 64 << 10, 1 << 20, (16 << 20) - 64]
 pub(super) fn run(mode: Mode, rounds: usize) -> [Curve; 2] {
     let mut players = SYSTEMS.map(|system| (system, Player::start(system, mode)));
     let _spinners = mode.spinners();
-    let mut bear = |loads: &[usize], load: fn(usize) -> Load| {
+    let mut bear = |loads: &[usize], workload: fn(usize) -> Workload| {
         let mut lines =
             SYSTEMS.map(|system| Line { system: system.name(), figures: vec![Vec::new(); loads.len()] });
         // The first round warms up.
         for round in 0..=rounds {
             for (n, &amount) in loads.iter().enumerate() {
                 for ((_, player), line) in players.iter_mut().zip(&mut lines) {
-                    let sample = player.play(load(amount));
+                    let sample = player.play(workload(amount));
                     if round > 0 {
                         line.figures[n].push(sample.figure);
                     }
@@ -39,7 +40,7 @@ pub(super) fn run(mode: Mode, rounds: usize) -> [Curve; 2] {
         write: |depth| depth.to_string(),
         unit: "asks/s",
         loads: IN_FLIGHT.into(),
-        lines: bear(&IN_FLIGHT, Load::InFlight),
+        lines: bear(&IN_FLIGHT, Workload::InFlight),
     };
     let size = Curve {
         name: "size",
@@ -48,7 +49,7 @@ pub(super) fn run(mode: Mode, rounds: usize) -> [Curve; 2] {
         write: bytes,
         unit: "MiB/s",
         loads: SIZES.into(),
-        lines: bear(&SIZES, Load::Size),
+        lines: bear(&SIZES, Workload::Sized),
     };
     [in_flight, size]
 }

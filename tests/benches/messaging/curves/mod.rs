@@ -2,14 +2,12 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `load` | what a system is told to bear |
 //! | `duels` | systems that bear it in turns |
 //! | `runners` | one pool that uses more and more runners |
 //! | `chart` | a curve as SVG |
 
 mod chart;
 mod duels;
-mod load;
 mod runners;
 
 use std::{
@@ -19,8 +17,6 @@ use std::{
 };
 
 use serde_json::json;
-
-pub(crate) use load::Load;
 
 use crate::{duel::Mode, report};
 

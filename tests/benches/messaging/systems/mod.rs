@@ -13,11 +13,8 @@ use std::{
     time::Duration,
 };
 
-use clap::ValueEnum;
-
 use crate::{
     cpus,
-    curves::Load,
     workload::{self, Client, Workload},
 };
 
@@ -87,16 +84,10 @@ async fn obey(client: impl Client) {
     // Nothing else is to be done meanwhile, so waiting for the next line may hold this thread.
     for line in io::stdin().lock().lines() {
         let line = line.expect("standard input");
-        let (order, milliseconds) = line.split_once(' ').expect("an order and a time");
+        let (workload, milliseconds) = line.split_once(' ').expect("a workload and a time");
+        let workload = workload.parse().expect("a workload");
         let time = Duration::from_millis(milliseconds.parse().expect("milliseconds"));
-        let sample = match order.parse::<Load>() {
-            Ok(load) => load.put_on(&client, time).await,
-            Err(()) => {
-                let workload = Workload::from_str(order, false).expect("a workload");
-                workload::run(&client, workload, time).await
-            }
-        };
-        say(&sample.to_string());
+        say(&workload::run(&client, workload, time).await.to_string());
     }
 }
 
