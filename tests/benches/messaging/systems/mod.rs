@@ -15,7 +15,7 @@ use std::{
 
 use crate::{
     cpus,
-    workload::{self, Client, Workload},
+    workload::{self, Client},
 };
 
 /// The argument that makes this executable the calling process of a system.
