@@ -18,6 +18,7 @@ pub(super) fn draw(curve: &Curve, path: &Path) -> Result<(), Box<dyn Error + Sen
     let mut chart = ChartBuilder::on(&root)
         .caption(curve.title, ("sans-serif", 16))
         .margin(14)
+        .margin_right(32)
         .x_label_area_size(44)
         .y_label_area_size(64)
         .build_cartesian_2d(
