@@ -286,6 +286,7 @@ async fn an_own_arbiter_keeps_a_blocking_child_apart_and_ends_with_it() {
 async fn is_replaced(name: &str, pool: &Pool, backend: &Kept) {
     let exit = soon(backend.exit(1)).await;
     assert!(matches!(&exit, ExitReason::Unknown { detail } if detail.contains("left behind")), "{exit:?}");
+    until("the pool knows", || pool.inspect().runners.iter().all(|report| report.runner.0 > 1)).await;
     assert_eq!(soon(pool.call(runner_name::task())).await.unwrap(), format!("{name}-2"));
 }
 
