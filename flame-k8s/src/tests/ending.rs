@@ -6,7 +6,10 @@ use flame_actor::backend::{ExitReason, Instance};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::fixture::{Parent, running, terminated};
+use super::{
+    fixture::{Parent, running, terminated},
+    server::Instead,
+};
 use crate::{error::Cause, error::PodFailure, options::Options};
 
 /// How a joined runner's pod ends when its status becomes this.
@@ -88,6 +91,7 @@ async fn how_it_ended_is_read_before_the_pod_is_deleted() {
     instance.terminate();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(parent.server.count("DELETE pods"), 0, "it may still say how it ended");
+    parent.server.instead("DELETE pods", Instead::Status(503, "ServiceUnavailable", "busy"));
     parent.server.update(&name, ended(137, "OOMKilled"));
     assert_eq!(instance.exited().await, ExitReason::OutOfMemory);
     assert_eq!(instance.log_tail(), ["the last words"]);
