@@ -108,9 +108,10 @@ impl Cluster {
         })
     }
 
-    /// Waits until a pod is deleted and gone.
-    pub(crate) fn until_gone(&self, limit: Duration, pod: &str) {
-        self.pods.until(limit, &format!("{pod} is gone"), |pods| {
+    /// Waits until a pod is deleted and gone, with time for the kubelet: one of 1.20 takes more than a minute for a pod that ends
+    /// by itself while it is being deleted.
+    pub(crate) fn until_gone(&self, pod: &str) {
+        self.pods.until(Duration::from_secs(180), &format!("{pod} is gone"), |pods| {
             pods.get(pod).is_none_or(|pod| !pod.is_there()).then_some(())
         });
     }

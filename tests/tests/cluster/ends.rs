@@ -31,7 +31,7 @@ mod a_deleted_parent_pod_takes_its_runners_with_it {
         parent.says("placed");
         parent.runners(SOON, 2, |pod| pod.is_there() && is_running(pod.now()));
         cluster.delete_pod(&parent.name);
-        cluster.until_gone(Duration::from_secs(60), &parent.name);
+        cluster.until_gone(&parent.name);
         parent.has_no_runner(Duration::from_secs(60));
     }
 }
@@ -80,8 +80,7 @@ mod a_restarted_parent_sweeps_what_an_earlier_boot_left {
             });
         }
         for runner in &first {
-            // The same kubelet takes more than a minute for one that ends by itself while it is being deleted.
-            cluster.until_gone(Duration::from_secs(180), runner);
+            cluster.until_gone(runner);
         }
         // The sweep leaves the runners of this boot alone.
         let second = parent.runners(SOON, 2, Object::is_there);

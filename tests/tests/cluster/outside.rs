@@ -1,6 +1,6 @@
 //! A parent that is no pod, such as on a laptop.
 
-use std::{env, net::SocketAddr, process::Command, time::Duration};
+use std::{env, net::SocketAddr, process::Command};
 
 use flame_actor::Pool;
 use flame_k8s::{KubernetesBackend, label};
@@ -58,6 +58,6 @@ mod a_parent_outside_of_the_cluster_has_its_runners_in_it {
             parent.starts_with("outside-").then_some(())
         });
         parent.says("stopped");
-        cluster.until_gone(Duration::from_secs(30), runner);
+        cluster.until_gone(runner);
     }
 }

@@ -106,7 +106,7 @@ mod a_runner_pod_that_is_deleted_in_order_finishes_its_call_and_takes_no_other {
         let finished = parent.says("finished").facts;
         assert_eq!(finished["host"], host);
         assert_ne!(finished["next"], host);
-        cluster.until_gone(Duration::from_secs(30), &runner);
+        cluster.until_gone(&runner);
     }
 }
 
