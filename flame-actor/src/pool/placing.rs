@@ -85,7 +85,7 @@ impl<A: Actor<Context = Context<A>>> Placing<A> {
     }
 
     /// Runs the actor on the thread of its runner's link: for one that **never blocks** and answers in microseconds. What is
-    /// asked of it takes no way between threads, which about halves the time of an ask.
+    /// asked of it takes no way between threads.
     ///
     /// While such an actor is in a handler, nothing comes from or goes to its runner: no message of any other actor, no heartbeat.
     /// One that stays there for the lease (4 s by default,
