@@ -17,7 +17,7 @@ use std::{
     any::Any,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use flame_transport::{Answers, Body, Inbox, LaneWatch, Owed};
 use super::{
     error::{DownReason, Refusal, SendError},
     export::{ExportKey, Exportable},
-    line::{Answered, Patience, report_dead},
+    line::{Answered, Asker, Done, Patience, report_dead},
     peer::{ExportGuard, Peer},
     reference::{BadBody, Encoded, Ready, answer_naming, parse},
     target::Remote,
@@ -186,8 +186,14 @@ fn hand_on(body: &[u8], owed: Option<Owed>, from: &Arc<Peer>, target: &Arc<Remot
     match owed {
         None => report_dead(from, target.tell(message, Patience::InTurn)),
         Some(owed) => {
-            let asker = Arc::clone(from);
-            target.ask_then(message, Box::new(move |outcome| hand_back(outcome, owed, &asker)));
+            // What happens to the one who waits there happens to the question here.
+            let asker = Arc::<Asker>::default();
+            let gone = Waker::from(Arc::clone(&asker));
+            if owed.poll_cancelled(&mut Context::from_waker(&gone)).is_ready() {
+                return;
+            }
+            let from = Arc::clone(from);
+            target.ask_then(message, Done::new(asker, move |outcome| hand_back(outcome, owed, &from)));
         }
     }
 }

@@ -19,7 +19,9 @@ pub use credit::Window;
 pub(crate) use credit::cost;
 pub use outbox::Body;
 pub(crate) use receiver::{Answered, Grant, PortQueue, Receiver, Returned};
-pub(crate) use sender::{Abandoned, Asked, Homecoming, Outcome, Refused, Room, Sender, Settled, Unsent, UnsentBody};
+pub(crate) use sender::{
+    Abandoned, Asked, Homecoming, Outcome, Refused, Room, Sender, Settled, Unsent, UnsentBody,
+};
 
 /// How much may be under way on a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

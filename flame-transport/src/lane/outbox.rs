@@ -176,9 +176,10 @@ impl Long {
 fn ordered_by(kind: Kind) -> Option<u32> {
     match kind {
         // What returns has a port of this node's: one of the same number only waits behind it.
-        Kind::Tell { port } | Kind::Ask { port, .. } | Kind::Release { port, .. } | Kind::Return { port, .. } => {
-            Some(port)
-        }
+        Kind::Tell { port }
+        | Kind::Ask { port, .. }
+        | Kind::Release { port, .. }
+        | Kind::Return { port, .. } => Some(port),
         _ => None,
     }
 }

@@ -152,7 +152,8 @@ impl Receiver {
             port: Some(port),
         };
         let queue = Arc::new(PortQueue { state: Mutex::new(state), waker: Default::default() });
-        self.ports.insert(port, Port { queue: Arc::clone(&queue), references: 0, closed: false, returns: false });
+        self.ports
+            .insert(port, Port { queue: Arc::clone(&queue), references: 0, closed: false, returns: false });
         (port, queue)
     }
 
@@ -218,10 +219,9 @@ impl Receiver {
     }
 
     /// All the credit of a port that was not granted yet: its sender waits for the last of it.
-    pub(crate) fn settle(&mut self, queue: &PortQueue) -> Grant {
-        let mut state = queue.lock();
-        let rest = state.account.rest();
-        Grant { lane: state.port.zip((rest.messages > 0).then_some(rest)), link: None }
+    pub(crate) fn settle(&mut self, port: u32, queue: &PortQueue) -> Grant {
+        let rest = queue.lock().account.rest();
+        Grant { lane: (rest.messages > 0).then_some((port, rest)), link: None }
     }
 
     /// Takes every whole frame from `buf`. `asked` hears each question before anyone can take it.

@@ -401,7 +401,7 @@ impl<W> Sender<W> {
         let Some(lane) = self.lanes.get_mut(key) else { return Ok(None) };
         lane.credit.refund(messages, bytes)?;
         if lane.closed.is_some() {
-            return Ok(self.settle(key));
+            return Ok(self.settle(key, false));
         }
         self.pump(key);
         Ok(None)
@@ -414,25 +414,26 @@ impl<W> Sender<W> {
     ) -> Result<(Homecoming<W>, Option<Settled<W>>), Malformed> {
         const UNSENT: Malformed = Malformed("return: of what was not sent");
         let Returned { port, question, body } = returned;
-        let key = *self.by_port.get(&port).ok_or(UNSENT)?;
-        let lane = self.lanes.get_mut(key).filter(|lane| lane.returns && lane.closed.is_some()).ok_or(UNSENT)?;
         let cost = cost(body.len());
-        lane.credit.refund(1, cost)?;
+        // Nobody holds a lane any more that is not there.
+        let key = self.by_port.get(&port).copied();
+        if let Some(lane) = key.and_then(|key| self.lanes.get_mut(key)) {
+            lane.closed.as_ref().ok_or(UNSENT)?;
+            lane.credit.refund(1, cost)?;
+        }
         self.window(1, cost)?;
         let waiter = match question {
             None => None,
-            Some(question) => {
-                self.questions.try_remove(question as usize).filter(|q| q.lane == key).ok_or(UNSENT)?.waiter
-            }
+            Some(question) => self.questions.try_remove(question as usize).ok_or(UNSENT)?.waiter,
         };
         let home = Homecoming { port, body, waiter, is_tell: question.is_none() };
-        Ok((home, self.settle(key)))
+        Ok((home, key.and_then(|key| self.settle(key, false))))
     }
 
-    /// Ends a lane whose messages come back, once it is closed and they have.
-    fn settle(&mut self, key: usize) -> Option<Settled<W>> {
+    /// Ends a lane whose messages come back, once it is closed and they have, or are not waited for.
+    fn settle(&mut self, key: usize, unwanted: bool) -> Option<Settled<W>> {
         let lane = self.lanes.get_mut(key)?;
-        if !(lane.returns && lane.closed.is_some() && lane.credit.is_whole()) {
+        if !(lane.returns && lane.closed.is_some() && (unwanted || lane.credit.is_whole())) {
             return None;
         }
         lane.returns = false;
@@ -478,7 +479,9 @@ impl<W> Sender<W> {
         lane.closed = Some(reason);
         self.woken.extend(lane.watchers.drain(..).map(|(_, waker)| waker));
         if lane.returns {
-            return (unsent, self.settle(key));
+            // Of one that nobody holds, nobody wants anything back.
+            let unwanted = lane.handles == 0;
+            return (unsent, self.settle(key, unwanted));
         }
         lane.backlog = 0;
         for waiting in std::mem::take(&mut lane.waiting) {
@@ -503,10 +506,9 @@ impl<W> Sender<W> {
         let mut returning = Vec::new();
         for (key, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.returns) {
             lane.closed.get_or_insert_default();
-            lane.credit = Credit::new(self.limits.lane);
             returning.push(key);
         }
-        let settled = returning.into_iter().filter_map(|key| self.settle(key)).collect();
+        let settled = returning.into_iter().filter_map(|key| self.settle(key, true)).collect();
         let waiters = self.questions.drain().filter_map(|question| question.waiter).collect();
         let mut bodies = Vec::new();
         for lane in self.lanes.drain() {
@@ -526,7 +528,8 @@ impl<W> Sender<W> {
             *asks.entry(question.lane).or_default() += 1;
         }
         let left = self.lanes.iter().map(|(key, lane)| {
-            let waiting = lane.waiting.iter().filter(|waiting| matches!(waiting.kind, Kind::Ask { .. })).count();
+            let waiting =
+                lane.waiting.iter().filter(|waiting| matches!(waiting.kind, Kind::Ask { .. })).count();
             let asked = asks.get(&key).copied().unwrap_or_default().saturating_sub(waiting as u64);
             (lane.port, lane.credit.used().saturating_sub(asked))
         });

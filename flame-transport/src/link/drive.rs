@@ -123,8 +123,9 @@ async fn read_data(
             Ok(false) => return lost_by(connection.closed().await),
             Err(lost) => return lost,
         }
-        let absorbed =
-            shared.receiver().absorb(&mut buffer, &mut answered, &mut |question| shared.settle_question(question));
+        let absorbed = shared
+            .receiver()
+            .absorb(&mut buffer, &mut answered, &mut |question| shared.settle_question(question));
         if let Err(malformed) = absorbed.and_then(|()| shared.apply(&mut answered)) {
             return broken_by(malformed);
         }

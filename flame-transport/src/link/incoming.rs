@@ -178,7 +178,7 @@ impl Inbox {
             }
         });
         drop(receiver);
-        self.shared.settle(&self.queue);
+        self.shared.settle(port, &self.queue);
     }
 }
 

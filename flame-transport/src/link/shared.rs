@@ -17,8 +17,8 @@ use super::{AskError, LinkLost, Service, bulk::Bulks, lease::Pulse};
 use crate::{
     Joined, NodeId,
     lane::{
-        Abandoned, Answered, Body, Grant, Homecoming, Limits, Outcome, PortQueue, Receiver, Returned, Sender, Settled, Unsent,
-        UnsentBody, Window,
+        Abandoned, Answered, Body, Grant, Homecoming, Limits, Outcome, PortQueue, Receiver, Returned, Sender,
+        Settled, Unsent, UnsentBody, Window,
     },
     wire::{
         Malformed,
@@ -320,7 +320,8 @@ impl Shared {
         if !first {
             return;
         }
-        let Abandoned { unsent: Unsent { waiters, bodies }, settled, unaccounted } = self.sender(Sender::abandon);
+        let Abandoned { unsent: Unsent { waiters, bodies }, settled, unaccounted } =
+            self.sender(Sender::abandon);
         settled.into_iter().for_each(|settled| self.settled(settled));
         for waiter in waiters {
             let _ = waiter.wake(Err(AskError::Lost(reason.clone())));
@@ -418,8 +419,8 @@ impl Shared {
     }
 
     /// Grants what is left of the credit of a port that is closed.
-    pub(super) fn settle(&self, queue: &PortQueue) {
-        let grant = self.receiver().settle(queue);
+    pub(super) fn settle(&self, port: u32, queue: &PortQueue) {
+        let grant = self.receiver().settle(port, queue);
         self.grant(grant);
     }
 
