@@ -302,6 +302,11 @@ mod tests {
     }
 
     #[test]
+    fn a_node_has_time_to_come_up() {
+        assert_eq!(KubernetesBackend::new().boot_timeout(), Duration::from_secs(120));
+    }
+
+    #[test]
     fn wrong_options_fail_before_anything_is_asked_of_a_cluster() {
         let backend = KubernetesBackend::new().image("app:1").request("cpu", "much");
         let error = backend.prepare("thumbs").unwrap_err();

@@ -35,6 +35,9 @@ pub(crate) const SETUP: Duration = Duration::from_secs(30);
 /// How long it waits for the parent's own pod to have an address: the kubelet tells it some time after the start.
 const OWN_STATUS: Duration = Duration::from_secs(10);
 
+/// How long a call whose answer did not come may still be carried out, with room: API servers give up after a minute.
+const LATE: Duration = Duration::from_secs(70);
+
 /// One life of a parent in its cluster.
 pub(crate) struct Cluster {
     pub(crate) server: Server,
@@ -181,13 +184,16 @@ impl Cluster {
                     last_event: None,
                     log_tail: Vec::new(),
                 };
-                // The server may have made either all the same.
+                // The server may have made either all the same, or may do so yet: a pod that comes late the sweep finds by
+                // its labels, and a Secret, which no parent may list, is asked for once more by its name.
                 self.handle.clone().spawn(async move {
                     if ours {
                         self.server.delete_pod(&name, None, Some(1)).await;
                     }
                     self.server.delete_secret(&name).await;
                     drop(following);
+                    sleep(LATE).await;
+                    self.server.delete_secret(&name).await;
                 });
                 Err(BootError::other(failure))
             }

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
@@ -28,6 +28,8 @@ const GRACE: Duration = Duration::from_secs(5);
 const LAST_WORD: Duration = Duration::from_secs(3);
 /// The shortest grace that still has the kubelet confirm the end, instead of the object only vanishing.
 const NO_GRACE: u32 = 1;
+/// How long the end of a pod is kept back until its deletion is asked for.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How long before the end of its time a boot is given up, so that there is time to ask why.
 const EXPLAIN: Duration = Duration::from_secs(3);
 /// After how many pauses an image is not waited for any more. The third begins about 40 s after the first attempt.
@@ -215,12 +217,18 @@ impl Driver {
         let ended = self.until_ended().await;
         let reason = self.explain_end().await;
         tracing::debug!(target: crate::LOG_TARGET, pod = self.name, %reason, "a runner's pod has ended");
-        self.publish.send_modify(|news| news.exit = Some(reason));
         // Only now: the reason stood in the pod.
         if matches!(ended, Ended::Still) {
             self.delete(None);
         }
         self.drop_secret();
+        // Before it is told, if the server answers: a parent whose runners have all ended may end itself.
+        let _ = timeout(FAREWELL, self.until_deleted()).await;
+        self.publish.send_modify(|news| news.exit = Some(reason));
+        self.until_deleted().await;
+    }
+
+    async fn until_deleted(&mut self) {
         while self.tasks.join_next().await.is_some() {}
     }
 

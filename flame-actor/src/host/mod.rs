@@ -94,9 +94,14 @@ impl Host {
         &self.node
     }
 
+    /// The link to the parent is there: from here on the parent can be told something.
+    pub(crate) fn connect(&self, parent: &Arc<Peer>) {
+        // A host has one parent.
+        let _ = self.peer.set(Arc::downgrade(parent));
+    }
+
     /// Takes orders from the parent until the link ends.
     pub(crate) async fn serve(self: Arc<Self>, peer: Arc<Peer>, mut inbox: Inbox) {
-        let _ = self.peer.set(Arc::downgrade(&peer));
         let Some(link) = peer.link() else { return };
         let answers = link.answers();
         loop {

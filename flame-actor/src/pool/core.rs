@@ -281,15 +281,16 @@ impl Core {
         self.granted(id, deadline, Event::Request(request)).await
     }
 
-    /// Waits for another slot, in the old place of the queue: the runner of this seat was lost before anything was sent
-    /// to it.
+    /// Waits for another slot, in the old place of the queue: nothing has begun on the runner of this seat, and nothing can.
+    /// The machine is told why before, so that it does not grant a slot there again.
     pub(super) async fn seat_again(
         self: &Arc<Self>,
-        lost: Seat,
+        unused: Seat,
+        why: fn(RunnerSeq) -> Event,
         deadline: Option<Instant>,
     ) -> Result<Seat, Failure> {
-        let (id, runner) = lost.into_parts();
-        self.feed(Event::Lost(runner));
+        let (id, runner) = unused.into_parts();
+        self.feed_with(why(runner), Instant::now(), Some(runner));
         self.granted(id, deadline, Event::Requeue(id)).await
     }
 
@@ -462,6 +463,12 @@ impl Drop for Seat {
 }
 
 impl orders::Held for Seat {
+    type Back = Self;
+
+    fn back(self) -> Self {
+        self
+    }
+
     /// The slot is free when the runner has answered, also if nobody waits for that any more; but an output that refers to
     /// what is on the runner has it until that is let go.
     fn end(self, outcome: &Result<Bytes, AskError>) -> Option<Keeper> {

@@ -2,16 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flame_transport::AskError;
-
 use super::{
     Core,
     machine::RunnerSeq,
-    orders::{self, Held, Ready, Sent},
+    orders::{self, Ending, Ready, Sent},
 };
 use crate::{
     host::protocol::Order,
-    remote::{Encoded, Keeper, decode_answer},
+    remote::{Encoded, decode_answer},
 };
 
 /// A task that says whether its runner may go.
@@ -22,15 +20,6 @@ pub(super) struct IdleCheck {
 
 /// How long a check may take.
 const LIMIT: Duration = Duration::from_secs(10);
-
-/// The check takes no slot: its runner may get work meanwhile, which makes the answer void.
-struct NoSlot;
-
-impl Held for NoSlot {
-    fn end(self, _: &Result<bytes::Bytes, AskError>) -> Option<Keeper> {
-        None
-    }
-}
 
 /// Asks a runner's check. One that cannot say keeps its runner.
 pub(super) async fn ask(core: &Arc<Core>, runner: RunnerSeq) -> bool {
@@ -49,10 +38,12 @@ async fn answer(core: &Arc<Core>, runner: RunnerSeq) -> Result<bool, String> {
     let peer = core.runners(|runners| runners.peer(runner)).ok_or_else(lost)?;
     let order = Order::Call { task: check.task, time: Some(LIMIT) };
     let order = Ready::new(&order, &check.body, &peer).map_err(|error| error.to_string())?;
-    let sent = orders::send(&peer, order, NoSlot).map_err(|error| error.to_string())?;
+    // It takes no slot: its runner may get work meanwhile, which makes the answer void.
+    let sent = orders::send(&peer, order, ()).map_err(|error| error.to_string())?;
     let Sent::Asked(asked) = sent else { return Err(lost()) };
     let answer =
         tokio::time::timeout(LIMIT, asked).await.map_err(|_| format!("no answer within {LIMIT:?}"))?;
+    let Ending::Came(answer) = answer else { return Err(lost()) };
     let reply = answer.map_err(|error| error.to_string())?;
     decode_answer(&reply.body, Some(&peer)).map_err(|error| error.to_string())
 }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use flame_transport::{AskError, Body, Interrupt, MAIN_PORT};
+use flame_transport::{AskError, Body, Interrupt, LinkLost, MAIN_PORT, codec};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::{
-    host::protocol::join,
+    host::protocol::{FINISHED, StartFailure, join},
     remote::{Encoded, Keeper, Peer, SendError, Sendable, discard},
 };
 
@@ -31,23 +31,26 @@ impl Ready {
 }
 
 /// What became of an order.
-pub(super) enum Sent<H> {
+pub(super) enum Sent<B> {
     /// It is on its way.
-    Asked(Asked<H>),
-    /// The link was lost before; here is what the order would have held.
-    Unsent(H),
+    Asked(Asked<B>),
+    /// The link was lost before; here is what it would have held.
+    Unsent(B),
 }
 
 /// An order that was sent. Dropping this tells the runner that its answer is not wanted any more.
-pub(super) struct Asked<H> {
-    answer: oneshot::Receiver<Answer<H>>,
+pub(super) struct Asked<B> {
+    answer: oneshot::Receiver<Ending<B>>,
     interrupt: Option<Interrupt>,
     home: Arc<Peer>,
 }
 
-enum Answer<H> {
+/// How an order that was sent has ended.
+pub(super) enum Ending<B> {
+    /// It was answered, or may have begun and never will be.
     Came(Result<Reply, AskError>),
-    Never(H),
+    /// Its runner was about to end and has not begun it; here is what it held.
+    NotBegun(B),
 }
 
 /// A runner's answer, and what goes on being held for what it refers to.
@@ -58,19 +61,39 @@ pub(super) struct Reply {
 
 /// What an order holds until the runner has answered or is lost, whether somebody waits for that or not.
 pub(super) trait Held: Send + 'static {
+    /// What whoever orders gets back of it if nothing of the order has begun.
+    type Back: Send;
+
     /// It is over, but for what the answer refers to: if it is to be held for that, it comes back.
     fn end(self, outcome: &Result<Bytes, AskError>) -> Option<Keeper>;
+
+    /// Nothing of the order has begun, nor will.
+    fn back(self) -> Self::Back;
 }
 
 impl Held for () {
+    type Back = ();
+
     fn end(self, _: &Result<Bytes, AskError>) -> Option<Keeper> {
         None
+    }
+
+    fn back(self) {}
+}
+
+/// Whether a runner says that it has not begun an order and never will: it takes no more, or it took no more when it ended,
+/// with everything answered that it had begun.
+fn was_not_begun(outcome: &Result<Bytes, AskError>) -> bool {
+    match outcome {
+        Err(AskError::Refused { body }) => matches!(codec::decode(body), Ok(StartFailure::Closed)),
+        Err(AskError::Lost(LinkLost::ClosedByPeer { reason })) => reason == FINISHED,
+        _ => false,
     }
 }
 
 /// Sends an order.
-pub(super) fn send<H: Held>(peer: &Arc<Peer>, order: Ready, held: H) -> Result<Sent<H>, SendError> {
-    let Some(link) = peer.link() else { return Ok(Sent::Unsent(held)) };
+pub(super) fn send<H: Held>(peer: &Arc<Peer>, order: Ready, held: H) -> Result<Sent<H::Back>, SendError> {
+    let Some(link) = peer.link() else { return Ok(Sent::Unsent(held.back())) };
     let Ready { body, sendable } = order;
     let (sender, mut answer) = oneshot::channel();
     let waiter = Waiter { parts: Some((held, sender)), home: Arc::clone(peer) };
@@ -80,58 +103,85 @@ pub(super) fn send<H: Held>(peer: &Arc<Peer>, order: Ready, held: H) -> Result<S
             Ok(Sent::Asked(Asked { answer, interrupt: Some(interrupt), home: Arc::clone(peer) }))
         }
         Err(error) => match (error, answer.try_recv()) {
-            (flame_transport::SendError::Lost(_), Ok(Answer::Never(held))) => Ok(Sent::Unsent(held)),
+            (flame_transport::SendError::Lost(_), Ok(Ending::NotBegun(back))) => Ok(Sent::Unsent(back)),
             (error, _) => Err(SendError::from_send(error, peer.node())),
         },
     }
 }
 
-/// Waits on the link for the answer. Dropped without one, it gives back what the order held.
-struct Waiter<H> {
-    parts: Option<(H, oneshot::Sender<Answer<H>>)>,
+/// Waits on the link for the answer. Dropped without one, it gives back what the order held: the order was not begun.
+struct Waiter<H: Held> {
+    parts: Option<(H, oneshot::Sender<Ending<H::Back>>)>,
     home: Arc<Peer>,
 }
 
 impl<H: Held> Waiter<H> {
     fn end(mut self, outcome: Result<Bytes, AskError>) {
+        if was_not_begun(&outcome) {
+            return;
+        }
         let Some((held, sender)) = self.parts.take() else { return };
         let keeper = held.end(&outcome);
         let outcome = outcome.map(|body| Reply { body, keeper });
-        if let Err(Answer::Came(Ok(unwanted))) = sender.send(Answer::Came(outcome)) {
+        if let Err(Ending::Came(Ok(unwanted))) = sender.send(Ending::Came(outcome)) {
             discard(&unwanted.body, &self.home);
         }
     }
 }
 
-impl<H> Drop for Waiter<H> {
+impl<H: Held> Drop for Waiter<H> {
     fn drop(&mut self) {
         if let Some((held, sender)) = self.parts.take() {
-            let _ = sender.send(Answer::Never(held));
+            let _ = sender.send(Ending::NotBegun(held.back()));
         }
     }
 }
 
-impl<H> Future for Asked<H> {
-    type Output = Result<Reply, AskError>;
+impl<B> Future for Asked<B> {
+    type Output = Ending<B>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = ready!(Pin::new(&mut self.answer).poll(cx));
         self.interrupt = None;
-        Poll::Ready(match outcome {
-            Ok(Answer::Came(outcome)) => outcome,
-            Ok(Answer::Never(_)) | Err(_) => Err(AskError::Dropped),
-        })
+        // The link drops no waiter without a word, and the waiter none of those that wait for it.
+        Poll::Ready(outcome.unwrap_or(Ending::Came(Err(AskError::Dropped))))
     }
 }
 
-impl<H> Drop for Asked<H> {
+impl<B> Drop for Asked<B> {
     fn drop(&mut self) {
         let Some(interrupt) = self.interrupt.take() else { return };
         interrupt.interrupt();
         // An answer that came and was not looked at: what it refers to is let go.
         self.answer.close();
-        if let Ok(Answer::Came(Ok(unwanted))) = self.answer.try_recv() {
+        if let Ok(Ending::Came(Ok(unwanted))) = self.answer.try_recv() {
             discard(&unwanted.body, &self.home);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_runner_says_it_has_not_begun_was_not_begun() {
+        let refused = |failure: StartFailure| Err(AskError::Refused { body: failure.encode() });
+        let closed = |reason: &str| Err(AskError::Lost(LinkLost::ClosedByPeer { reason: reason.to_owned() }));
+        assert!(was_not_begun(&refused(StartFailure::Closed)));
+        assert!(was_not_begun(&closed(FINISHED)));
+        for begun in [
+            Ok(Bytes::new()),
+            refused(StartFailure::TimedOut),
+            refused(StartFailure::Panicked(String::new())),
+            closed(""),
+            // It had answers that may not have come.
+            closed(&format!("{FINISHED}, with something undelivered")),
+            Err(AskError::Lost(LinkLost::Closed { reason: FINISHED.to_owned() })),
+            Err(AskError::Lost(LinkLost::TimedOut)),
+            Err(AskError::Dropped),
+        ] {
+            assert!(!was_not_begun(&begun), "{begun:?}");
         }
     }
 }

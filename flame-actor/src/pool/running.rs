@@ -10,7 +10,9 @@ use super::{
     Core,
     core::Seat,
     error::{CallError, RunnerLoss, WorkPhase, encode_error},
-    orders::{self, Reply, Sent},
+    machine::{Event, RunnerSeq},
+    orders::{self, Ending, Reply, Sent},
+    runners::Boarding,
     wish::{Term, Wish},
 };
 use crate::{
@@ -101,7 +103,7 @@ enum Outcome {
     Lost(RunnerLoss),
 }
 
-/// Hands a call over to the runner of a seat, or of the next one if that is lost before, and waits for the answer.
+/// Hands a call over to the runner of a seat, or of the next one if that does not begin it, and waits for the answer.
 async fn hand_over(core: &Arc<Core>, call: &Call, term: Term, mut seat: Seat) -> Result<Outcome, CallError> {
     loop {
         if term.is_over() {
@@ -109,29 +111,43 @@ async fn hand_over(core: &Arc<Core>, call: &Call, term: Term, mut seat: Seat) ->
         }
         let (peer, boarding) = (Arc::clone(seat.peer()), seat.boarding.clone());
         let order = seat.order(&Order::Call { task: call.task, time: term.left() }, &call.body)?;
-        let asked = match orders::send(&peer, order, seat)? {
-            Sent::Asked(asked) => asked,
-            Sent::Unsent(unused) => {
-                let another = core.seat_again(unused, term.deadline()).await;
-                seat = another.map_err(|failure| CallError::unplaced(failure, term))?;
-                continue;
-            }
+        let (unused, why): (Seat, fn(RunnerSeq) -> Event) = match orders::send(&peer, order, seat)? {
+            Sent::Unsent(unused) => (unused, Event::Lost),
+            Sent::Asked(asked) => match term.bound(asked).await {
+                None => {
+                    let runner = peer.node().clone();
+                    return Err(CallError::timeout(term, WorkPhase::Running, Some(runner)));
+                }
+                Some(Ending::Came(outcome)) => return ended(core, &boarding, term, outcome).await,
+                Some(Ending::NotBegun(unused)) => (unused, Event::Condemn),
+            },
         };
-        let runner = peer.node().clone();
-        return match term.bound(asked).await {
-            None => Err(CallError::timeout(term, WorkPhase::Running, Some(runner))),
-            Some(Ok(Reply { body, keeper })) => Ok(Outcome::Answered(Answer { body, peer, keeper })),
-            Some(Err(AskError::Refused { body })) => {
-                let failure = codec::decode(&body)
-                    .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
-                Err(CallError::from_start(failure, runner, term))
-            }
-            // The runner lives, and what ran there has ended without a word.
-            Some(Err(AskError::Dropped)) => {
-                let message = "it was given up without an answer".to_owned();
-                Err(CallError::Panicked { runner, message })
-            }
-            Some(Err(lost)) => Ok(Outcome::Lost(core.loss_of(&boarding, lost.to_string(), term).await)),
-        };
+        let another = core.seat_again(unused, why, term.deadline()).await;
+        seat = another.map_err(|failure| CallError::unplaced(failure, term))?;
+    }
+}
+
+/// What there is to say of a call that a runner has had.
+async fn ended(
+    core: &Core,
+    boarding: &Boarding,
+    term: Term,
+    outcome: Result<Reply, AskError>,
+) -> Result<Outcome, CallError> {
+    let peer = &boarding.peer;
+    let runner = peer.node().clone();
+    match outcome {
+        Ok(Reply { body, keeper }) => Ok(Outcome::Answered(Answer { body, peer: Arc::clone(peer), keeper })),
+        Err(AskError::Refused { body }) => {
+            let failure = codec::decode(&body)
+                .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
+            Err(CallError::from_start(failure, runner, term))
+        }
+        // The runner lives, and what ran there has ended without a word.
+        Err(AskError::Dropped) => {
+            let message = "it was given up without an answer".to_owned();
+            Err(CallError::Panicked { runner, message })
+        }
+        Err(lost) => Ok(Outcome::Lost(core.loss_of(boarding, lost.to_string(), term).await)),
     }
 }

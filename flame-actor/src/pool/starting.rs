@@ -13,8 +13,8 @@ use super::{
     child::{Owned, Ownership},
     core::Seat,
     error::{PlaceFailure, WorkPhase},
-    machine::RunnerSeq,
-    orders::{self, Sent},
+    machine::{Event, RunnerSeq},
+    orders::{self, Ending, Sent},
     runners::Boarding,
     wish::{Term, Wish},
 };
@@ -85,12 +85,12 @@ impl Start {
             if term.is_over() {
                 return Err(PlaceFailure::timeout(term, WorkPhase::Queued, None));
             }
-            let unused = match self.hand_over(value, supervision.as_ref(), term, seat).await? {
+            let (unused, why) = match self.hand_over(value, supervision.as_ref(), term, seat).await? {
                 Placed::Started(started) => return Ok(started),
-                Placed::Unsent(unused) => unused,
+                Placed::NotBegun(unused, why) => (unused, why),
             };
             let another = match unused {
-                Some(unused) => core.seat_again(unused, term.deadline()).await,
+                Some(unused) => core.seat_again(unused, why, term.deadline()).await,
                 None => core.seat(core.request(&self.wish, &class, term)).await,
             };
             seat = another.map_err(unplaced)?;
@@ -110,7 +110,7 @@ impl Start {
         let order = seat.order(&self.order(child, supervision), value)?;
         // The slot is the child's before the order leaves: its end may be told before its start is.
         if let Err(seat) = self.core.runners(|runners| runners.seat_child(runner, child, seat)) {
-            return Ok(Placed::Unsent(Some(seat)));
+            return Ok(Placed::NotBegun(Some(seat), Event::Lost));
         }
         if let Some(Supervision { charge, handed, .. }) = supervision {
             self.core.runners(|runners| runners.charge(runner, child, charge.clone()));
@@ -119,24 +119,28 @@ impl Start {
         let berth = Berth { core: Some(Arc::clone(&self.core)), runner, child };
         let asked = match orders::send(&boarding.peer, order, berth)? {
             Sent::Asked(asked) => asked,
-            Sent::Unsent(berth) => return Ok(Placed::Unsent(berth.leave())),
+            Sent::Unsent(unused) => return Ok(Placed::NotBegun(unused, Event::Lost)),
         };
-        match term.bound(asked).await {
-            None => Err(PlaceFailure::timeout(term, WorkPhase::Running, Some(node))),
-            Some(Ok(reply)) => match placed_port(&reply.body) {
+        let outcome = match term.bound(asked).await {
+            None => return Err(PlaceFailure::timeout(term, WorkPhase::Running, Some(node))),
+            Some(Ending::NotBegun(unused)) => return Ok(Placed::NotBegun(unused, Event::Condemn)),
+            Some(Ending::Came(outcome)) => outcome,
+        };
+        match outcome {
+            Ok(reply) => match placed_port(&reply.body) {
                 Some(port) => Ok(Placed::Started(Started { boarding, port, child })),
                 None => Err(PlaceFailure::Answer { runner: node }),
             },
-            Some(Err(AskError::Refused { body })) => {
+            Err(AskError::Refused { body }) => {
                 let failure = codec::decode(&body)
                     .unwrap_or_else(|error: codec::DecodeError| StartFailure::Undecodable(error.to_string()));
                 Err(PlaceFailure::from_start(failure, node))
             }
-            Some(Err(AskError::Dropped)) => {
+            Err(AskError::Dropped) => {
                 let message = "it was given up without an answer".to_owned();
                 Err(PlaceFailure::Panicked { runner: node, message })
             }
-            Some(Err(lost)) => {
+            Err(lost) => {
                 let loss = self.core.loss_of(&boarding, lost.to_string(), term).await;
                 Err(PlaceFailure::RunnerLost(loss))
             }
@@ -157,8 +161,9 @@ impl Start {
 /// What became of an order to place an actor.
 enum Placed {
     Started(Started),
-    /// The runner was lost before the order was sent. Its seat, unless that went with the runner.
-    Unsent(Option<Seat>),
+    /// The runner has not begun it and cannot, and what to tell the machine of that. Its seat, unless that went with the
+    /// runner.
+    NotBegun(Option<Seat>, fn(RunnerSeq) -> Event),
 }
 
 /// The slot of a child that has not started, given back when this is dropped.
@@ -170,10 +175,6 @@ struct Berth {
 }
 
 impl Berth {
-    fn leave(mut self) -> Option<Seat> {
-        self.take()
-    }
-
     fn take(&mut self) -> Option<Seat> {
         let core = self.core.take()?;
         core.runners(|runners| runners.child_ended(self.runner, self.child))
@@ -181,6 +182,12 @@ impl Berth {
 }
 
 impl orders::Held for Berth {
+    type Back = Option<Seat>;
+
+    fn back(mut self) -> Option<Seat> {
+        self.take()
+    }
+
     /// A child that has started gives its slot back when it ends.
     fn end(mut self, outcome: &Result<Bytes, AskError>) -> Option<Keeper> {
         if outcome.is_ok() {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Weak},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
@@ -130,6 +130,9 @@ impl Handler<Errands> for Supervisor {
     }
 }
 
+/// How long the goodbye of a runner may take that has exited in order.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// Boots a runner and sees it to its end.
 async fn boot(core: Weak<Core>, runner: RunnerSeq, resources: Arc<Resources>, until: Option<Instant>) {
     let Some(instance) = create(&core, runner, resources, until).await else { return };
@@ -144,6 +147,11 @@ async fn boot(core: Weak<Core>, runner: RunnerSeq, resources: Arc<Resources>, un
         }
         exit = &mut exited => exit,
     };
+    let peer = core.upgrade().and_then(|core| core.runners(|runners| runners.peer(runner)));
+    if let (true, Some(link)) = (exit.is_success(), peer.as_ref().and_then(|peer| peer.link())) {
+        // It has sent all that it had to say, and then its goodbye. They are here, and may not have been heard yet.
+        let _ = tokio::time::timeout(GOODBYE, link.ended()).await;
+    }
     let Some(core) = core.upgrade() else { return };
     ended(&core, runner, &*instance, &exit);
 }

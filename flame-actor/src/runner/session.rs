@@ -59,6 +59,9 @@ pub enum ServeError {
     Join(#[from] JoinError),
 }
 
+/// How long a join may go on when the runner is told to go meanwhile.
+const LAST_JOIN: Duration = Duration::from_secs(2);
+
 /// How long children and tasks have to end when the link is gone.
 const LINK_LOST: Duration = Duration::from_secs(2);
 
@@ -77,11 +80,30 @@ pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> 
             Place::Process => std::future::pending().await,
         }
     });
+    let mut joining = pin!(join(&ticket.invitation, &build, &ticket.link));
+    let mut goes = false;
     let joined = tokio::select! {
-        joined = join(&ticket.invitation, &build, &ticket.link) => joined?,
+        joined = &mut joining => joined,
         () = &mut told => return Ok(Ended { terminated: true, left_behind: 0 }),
-        () = &mut told_to_go => return Ok(Ended { terminated: false, left_behind: 0 }),
+        // To the parent it may have joined already, and have work: then it has to tell that it goes.
+        () = &mut told_to_go => {
+            goes = true;
+            match tokio::time::timeout(LAST_JOIN, joining).await {
+                Ok(joined) => joined,
+                Err(_) => return Ok(Ended { terminated: false, left_behind: 0 }),
+            }
+        }
     };
+    let joined = match joined {
+        // The parent had it told to go, and wants it no more.
+        Err(_) if goes => return Ok(Ended { terminated: false, left_behind: 0 }),
+        joined => joined?,
+    };
+    let told_to_go = pin!(async {
+        if !goes {
+            told_to_go.await;
+        }
+    });
     let (host, notices) = Host::new(node.clone(), threads.arbiters().to_vec());
     if is_process {
         enter_process(Arc::clone(&host));
@@ -92,6 +114,7 @@ pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> 
     }
     let (peer, inbox) =
         Peer::start(joined, threads.control().clone(), threads.network(), Arc::clone(&host) as _);
+    host.connect(&peer);
     peer.spawn(Arc::clone(&host).serve(Arc::clone(&peer), inbox));
     let forwarding = if is_process { logs::forward(&peer, threads.network()) } else { None };
     let closed = |reason: &str| LinkLost::Closed { reason: reason.to_owned() };

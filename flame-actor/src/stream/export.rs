@@ -186,8 +186,7 @@ async fn pump<K: Kind>(
                 continue;
             }
             Next::End => return sender.finish().await.map_err(closed),
-            // Dropped, the sender says so.
-            Next::Failed(StreamError::GivenUp) => return Ok(()),
+            Next::Failed(StreamError::GivenUp) => return sender.give_up().await.map_err(closed),
             Next::Failed(error) => return sender.fail(&error.words()).await.map_err(closed),
             Next::Closed(reason) => return Err(closed(reason)),
         };

@@ -17,7 +17,7 @@ use super::{
 /// [`ItemStream::channel`](super::ItemStream::channel).
 ///
 /// Up to 8 items, or chunks of bytes, wait for the reader; then [`send`](Feed::send) waits. The reader reaches the end only
-/// through [`finish`](Feed::finish): a feed that is dropped without it, as by a panic, ends the stream with
+/// through [`finish`](Feed::finish): a feed that is dropped without it, as by a panic, ends the stream, behind what was sent, with
 /// [`StreamError::GivenUp`].
 pub struct Feed<I> {
     sender: mpsc::Sender<I>,

@@ -14,7 +14,7 @@ use flame_actor::{
     CallError, Pool, PoolBuilder,
     backend::{Backend, Boot, BootError, BoxFuture, ExitReason, Instance, LocalBackend},
     current_runner,
-    pool::machine::RunnerPhase,
+    pool::machine::{PoolEvent, RunnerPhase},
     remote, task,
 };
 use serde::{Deserialize, Serialize};
@@ -287,4 +287,48 @@ async fn is_replaced(name: &str, pool: &Pool, backend: &Kept) {
     let exit = soon(backend.exit(1)).await;
     assert!(matches!(&exit, ExitReason::Unknown { detail } if detail.contains("left behind")), "{exit:?}");
     assert_eq!(soon(pool.call(runner_name::task())).await.unwrap(), format!("{name}-2"));
+}
+
+/// Boots runners whose life is over at once, the first so many.
+#[derive(Clone)]
+struct Mayflies(LocalBackend, Arc<AtomicUsize>);
+
+impl Backend for Mayflies {
+    fn name(&self) -> &str {
+        "mayflies"
+    }
+
+    fn boot(&self, mut boot: Boot) -> BoxFuture<Result<Arc<dyn Instance>, BootError>> {
+        let is_short =
+            self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        boot.ticket.life = is_short.then_some(Duration::ZERO);
+        self.0.boot(boot)
+    }
+}
+
+#[actix::test]
+async fn a_runner_that_is_told_to_go_while_it_joins_says_so_and_fails_no_call() {
+    const MAYFLIES: usize = 10;
+    let backend = Mayflies(LocalBackend::new(), Arc::new(AtomicUsize::new(MAYFLIES)));
+    let pool = Pool::builder("mayflies").max(1).max_concurrency(4);
+    let pool = pool.backend(backend).start().unwrap();
+    let mut events = pool.subscribe();
+    let (mut grown, mut left) = (0, 0);
+    while left < MAYFLIES {
+        let calls: Vec<_> = (0..4).map(|_| actix_rt::spawn(pool.call(runner_name::task()))).collect();
+        for call in calls {
+            soon(call).await.unwrap().unwrap();
+        }
+        // Whichever runners those were on, the next one goes.
+        let gone = left + 1;
+        while left < gone {
+            match soon(events.next()).await.unwrap() {
+                PoolEvent::Grown { .. } => grown += 1,
+                PoolEvent::Shrunk { .. } => left += 1,
+                wrong @ (PoolEvent::BootFailed { .. } | PoolEvent::Lost { .. }) => panic!("{wrong:?}"),
+                _ => {}
+            }
+        }
+    }
+    assert!(grown >= MAYFLIES, "each has joined");
 }

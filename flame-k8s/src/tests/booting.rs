@@ -237,10 +237,14 @@ async fn a_pod_that_no_node_takes_waits_until_its_time_is_over_and_says_why() {
     assert!(failure.to_string().contains("Insufficient cpu"), "{failure}");
     // Before the pool gives up by itself, and not much before.
     assert!((Duration::from_secs(115)..Duration::from_secs(120)).contains(&waited), "{waited:?}");
-    // The pool ends it then.
+    // The pool ends it then: this very pod, and no other of its name.
+    let uid = parent.server.pod(&name).unwrap()["metadata"]["uid"].to_string();
     instance.terminate();
     instance.exited().await;
     assert!(parent.server.pods().is_empty());
+    let calls = parent.server.calls();
+    let delete = calls.iter().find(|call| call.starts_with(&format!("DELETE pods/{name}"))).unwrap();
+    assert!(delete.contains(&format!("\"uid\":{uid}")), "{delete}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -113,6 +113,10 @@ impl Server {
         state.pods.insert(name.to_owned(), pod);
     }
 
+    pub(super) fn add_secret(&self, name: &str) {
+        lock(&self.state).secrets.insert(name.to_owned(), json!({ "metadata": { "name": name } }));
+    }
+
     pub(super) fn pod(&self, name: &str) -> Option<Value> {
         lock(&self.state).pods.get(name).cloned()
     }

@@ -9,7 +9,7 @@ use super::{
     fixture::{Parent, order},
     server::{Instead, Server},
 };
-use crate::{mark::Mark, options::Options};
+use crate::{manifest::names::pod_name, mark::Mark, options::Options};
 
 fn runner(name: &str, boot: &str) -> Value {
     let labels = json!({ "flame.internal/parent": "11111111-2222-3333-4444-555555555555", "flame.internal/boot": boot });
@@ -48,6 +48,24 @@ async fn a_pod_that_comes_after_its_boot_was_given_up_is_swept() {
     parent.server.called("DELETE secrets", 1).await;
     parent.server.add_pod("late", runner("late", &parent.boot));
     parent.server.called("DELETE pods/late", 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_comes_after_its_boot_was_given_up_is_deleted() {
+    let parent = Parent::start(Options::default());
+    for _ in 0..3 {
+        parent.server.instead("POST secrets", Instead::Silence);
+    }
+    let order = order(Duration::from_secs(15));
+    let name = pod_name("web-7d9f8b6c5-x2x4z", "thumbs", &order.runner);
+    Arc::clone(&parent.cluster).boot(order).await.unwrap_err();
+    parent.server.called("DELETE secrets", 1).await;
+    assert_eq!(parent.server.count("POST pods"), 0);
+    // Only now the server does what it was asked for first.
+    sleep(Duration::from_secs(59)).await;
+    parent.server.add_secret(&name);
+    parent.server.called(&format!("DELETE secrets/{name}"), 2).await;
+    assert!(parent.server.secrets().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

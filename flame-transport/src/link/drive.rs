@@ -35,7 +35,8 @@ pub(super) async fn run(shared: Arc<Shared>, joined: Joined) {
     let mut tasks = JoinSet::new();
     tasks.spawn(write_data(Arc::clone(&shared), data_out));
     tasks.spawn(write_control(Arc::clone(&shared), control_out));
-    tasks.spawn(read_data(Arc::clone(&shared), connection.clone(), data_in));
+    let mut reading = JoinSet::new();
+    reading.spawn(read_data(Arc::clone(&shared), connection.clone(), data_in));
     tasks.spawn(read_control(Arc::clone(&shared), connection.clone(), control_in));
     tasks.spawn(bulk::accept(Arc::clone(&shared), connection.clone()));
     tasks.spawn({
@@ -48,7 +49,11 @@ pub(super) async fn run(shared: Arc<Shared>, joined: Joined) {
             }
         }
     });
-    let lost = match tasks.join_next().await {
+    let first = tokio::select! {
+        ended = tasks.join_next() => ended,
+        ended = reading.join_next() => ended,
+    };
+    let lost = match first {
         Some(Ok(lost)) => lost,
         Some(Err(error)) => LinkLost::Broken { detail: error.to_string() },
         None => LinkLost::Broken { detail: "no task".into() },
@@ -63,6 +68,11 @@ pub(super) async fn run(shared: Arc<Shared>, joined: Joined) {
         other => (1, other.to_string()),
     };
     connection.close(quinn::VarInt::from_u32(code), words.as_bytes());
+    if let LinkLost::ClosedByPeer { .. } = lost {
+        // What the peer sent before its goodbye has come, and may not have been read yet. That ends by itself.
+        while reading.join_next().await.is_some() {}
+    }
+    reading.shutdown().await;
     tasks.shutdown().await;
     tracing::debug!(local = %shared.local, peer = %shared.peer, reason = %lost, "link ended");
     shared.fail(&lost);
@@ -104,10 +114,12 @@ async fn write_data(shared: Arc<Shared>, mut stream: quinn::SendStream) -> LinkL
         chunks.clear();
     }
     let reason = last_words.unwrap_or_default();
-    if stream.finish().is_ok() {
-        let _ = tokio::time::timeout(FLUSH, stream.stopped()).await;
+    let delivered = stream.finish().is_ok()
+        && matches!(tokio::time::timeout(FLUSH, stream.stopped()).await, Ok(Ok(None)));
+    // Whoever hears the bare reason may rely on having heard all that was sent before it.
+    LinkLost::Closed {
+        reason: if delivered { reason } else { format!("{reason}, with something undelivered") },
     }
-    LinkLost::Closed { reason }
 }
 
 async fn read_data(

@@ -3,10 +3,10 @@
 //! ```text
 //! stream := number:u64 frame* end      the number is the one that the reader asked with, little-endian
 //! frame  := length:varint bytes        length > 0
-//! end    := 0 outcome:u8 words         outcome 0: all is there, 1: the producer failed, and its words
+//! end    := 0 outcome:u8 words         outcome 0: all is there, 1: the producer failed, and its words, 2: it gave up
 //! ```
 //!
-//! A stream that stops without an end was given up by its producer, which resets it with its number as the code.
+//! A stream that stops without an end was cut off by its producer, which resets it with its number as the code.
 
 use bytes::{Buf, Bytes};
 
@@ -20,6 +20,7 @@ pub(crate) const MAX_WORDS: usize = 8 * 1024;
 
 pub(crate) const FINISHED: u8 = 0;
 pub(crate) const FAILED: u8 = 1;
+pub(crate) const GIVEN_UP: u8 = 2;
 
 /// A part of a frame, as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub struct Part {
 pub(crate) enum End {
     Finished,
     Failed(String),
-    /// Without an end.
+    /// By its producer's will, or without an end.
     GivenUp,
 }
 
@@ -88,7 +89,7 @@ impl Parser {
                 }
                 State::Outcome => {
                     input.advance(1);
-                    if first > FAILED {
+                    if first > GIVEN_UP {
                         return Err(Malformed("bulk outcome"));
                     }
                     self.state = State::Words(first, Vec::new());
@@ -108,7 +109,7 @@ impl Parser {
     pub(crate) fn end(&self) -> End {
         match &self.state {
             State::Words(FINISHED, _) => End::Finished,
-            State::Words(_, words) => End::Failed(String::from_utf8_lossy(words).into_owned()),
+            State::Words(FAILED, words) => End::Failed(String::from_utf8_lossy(words).into_owned()),
             _ => End::GivenUp,
         }
     }
@@ -140,7 +141,7 @@ mod tests {
         #[test]
         fn frames_come_back_however_the_stream_is_cut(
             frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..300), 0..9),
-            words in proptest::option::of("[a-z ]{0,40}"), piece in 1..400usize,
+            gives_up in any::<bool>(), words in proptest::option::of("[a-z ]{0,40}"), piece in 1..400usize,
         ) {
             let mut out = BytesMut::new();
             for frame in &frames {
@@ -148,11 +149,12 @@ mod tests {
                 out.extend_from_slice(frame);
             }
             prop_assert_eq!(parse(&out, piece).unwrap(), (frames.clone(), End::GivenUp));
-            let end = match &words {
-                None => End::Finished,
-                Some(words) => End::Failed(words.clone()),
+            let (outcome, end) = match &words {
+                _ if gives_up => (GIVEN_UP, End::GivenUp),
+                None => (FINISHED, End::Finished),
+                Some(words) => (FAILED, End::Failed(words.clone())),
             };
-            out.extend_from_slice(&[0, u8::from(words.is_some())]);
+            out.extend_from_slice(&[0, outcome]);
             out.extend_from_slice(words.unwrap_or_default().as_bytes());
             prop_assert_eq!(parse(&out, piece).unwrap(), (frames, end));
         }

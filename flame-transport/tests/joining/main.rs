@@ -10,6 +10,7 @@
 mod certificates;
 mod hello;
 mod load;
+mod packets;
 mod reach;
 mod support;
 mod welcome;

@@ -48,22 +48,6 @@ async fn an_invitation_works_after_it_has_travelled() {
 }
 
 #[tokio::test]
-async fn packets_on_loopback_grow_far_beyond_those_of_a_network() {
-    let listener = listen();
-    let (parent, runner) = link(&listener, "r").await;
-    let (connection, _, _, (_, mut from_runner)) = parent.into_parts();
-    let (far_connection, _endpoint, _, (mut to_parent, _)) = runner.into_parts();
-    tokio::spawn(async move { while let Ok(Some(_)) = from_runner.read_chunk(usize::MAX, true).await {} });
-    let grow = async {
-        while far_connection.stats().path.current_mtu <= 32_000 {
-            to_parent.write_all(&[0; 64 << 10]).await.unwrap();
-        }
-    };
-    tokio::time::timeout(LONG, grow).await.unwrap();
-    drop(connection);
-}
-
-#[tokio::test]
 async fn a_listener_can_be_bound_from_a_thread_without_a_runtime() {
     let runtime = Handle::current();
     let bind = move || {

@@ -23,6 +23,17 @@ async fn a_failure_comes_after_the_bytes_before_it_and_with_the_producers_words(
 }
 
 #[tokio::test]
+async fn a_producer_that_gives_up_is_heard_of_behind_what_it_has_written() {
+    let pair = pair().await;
+    let (mut sender, mut receiver) = pair.stream().await;
+    sender.put(vec![7; 500_000].into());
+    let producing = tokio::spawn(sender.give_up());
+    let (bytes, end) = drain(&mut receiver).await;
+    assert_eq!((bytes.len(), end), (500_000, Err(BulkError::GivenUp)));
+    soon(producing).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_stream_whose_producer_goes_without_a_word_is_not_taken_for_a_finished_one() {
     let pair = pair().await;
     let (sender, mut receiver) = pair.stream().await;

@@ -13,12 +13,14 @@ use crate::cluster::Cluster;
 pub(crate) struct Case {
     /// The promise.
     pub(crate) name: &'static str,
-    /// Runs in the parent's pod.
+    /// Runs in the parent, which is a pod unless it is `outside`.
     pub(crate) parent: fn() -> Pin<Box<dyn Future<Output = ()>>>,
     /// Runs outside.
     pub(crate) test: fn(&Cluster, &Case),
     /// Whether it measures, and wants the node for itself.
     pub(crate) alone: bool,
+    /// Whether its parent is no pod, so that pods must reach this machine.
+    pub(crate) outside: bool,
 }
 
 /// The name of a module with `parent` and `test` as a case.
@@ -29,6 +31,7 @@ macro_rules! case {
             parent: || Box::pin($name::parent()),
             test: $name::test,
             alone: false,
+            outside: false,
         }
     };
 }
@@ -46,7 +49,7 @@ impl Case {
     }
 
     pub(crate) fn trial(&'static self, cluster: Result<Arc<Cluster>, String>) -> Trial {
-        let skipped = cluster.is_err();
+        let skipped = cluster.as_ref().map_or(true, |cluster| self.outside && cluster.reached_at.is_none());
         let run = move || {
             let cluster = cluster?;
             // A case that failed poisons the lock, and spoils nothing that it guards.

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     process::{self, Command},
     sync::Arc,
@@ -16,6 +17,8 @@ pub(crate) struct Cluster {
     pub(crate) namespace: String,
     /// An image of this executable.
     pub(crate) image: String,
+    /// Where pods reach this machine, if they do.
+    pub(crate) reached_at: Option<IpAddr>,
     pub(crate) pods: Watch,
     pub(crate) secrets: Watch,
 }
@@ -30,14 +33,21 @@ impl Cluster {
         let config = env::var("KUBECONFIG")
             .map_err(|_| "KUBECONFIG is not set (tests/cluster/README.md tells how to start a cluster)")?;
         kubectl("default", &["get", "--raw", "/readyz"], None)?;
+        let own = config == own_config();
         let image = match env::var("FLAME_TEST_IMAGE") {
             Ok(image) => image,
-            Err(_) if config == own_config() => load_image()?,
+            Err(_) if own => load_image()?,
             Err(_) => {
                 return Err(
                     "FLAME_TEST_IMAGE names no image of this executable that the cluster can pull".to_owned()
                 );
             }
+        };
+        let reached_at = match env::var("FLAME_TEST_ADDRESS") {
+            Ok(address) => {
+                Some(address.parse().map_err(|e| format!("FLAME_TEST_ADDRESS is {address}: {e}"))?)
+            }
+            Err(_) => own.then_some(OWN_HOST),
         };
         let namespace = format!("flame-tests-{}", process::id());
         kubectl("default", &["create", "namespace", &namespace], None)?;
@@ -45,6 +55,7 @@ impl Cluster {
             pods: Watch::start(&namespace, "pods")?,
             secrets: Watch::start(&namespace, "secrets")?,
             image,
+            reached_at,
             namespace,
         };
         cluster.kubectl(&["apply", "--filename", &format!("{MANIFESTS}/rbac.yaml")]);
@@ -114,6 +125,9 @@ impl Cluster {
 
 /// The account of `manifests/rbac.yaml`.
 pub(crate) const SERVICE_ACCOUNT: &str = "flame-parent";
+
+/// This machine, as the pods of our own cluster see it: `host_ip` of `tests/cluster/lib.sh`.
+const OWN_HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 200, 0, 1));
 
 /// Where `tests/cluster/up` writes its kubeconfig.
 fn own_config() -> String {

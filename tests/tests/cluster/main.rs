@@ -8,8 +8,8 @@
 //!
 //! `KUBECONFIG` names the cluster. Of the one that `tests/cluster/up` starts, these tests make and load the image themselves. For
 //! any other, push an image whose entrypoint is this executable (`cargo test -p flame-tests --test cluster --no-run` prints its path) to where
-//! the nodes can pull it, and name it in `FLAME_TEST_IMAGE`. They need `kubectl`, and the right to make a namespace; all that they make is in
-//! it. Without a cluster they are skipped, and with `FLAME_REQUIRE_CLUSTER=1` they fail instead.
+//! the nodes can pull it, and name it in `FLAME_TEST_IMAGE`; `FLAME_TEST_ADDRESS` tells where its pods reach this machine, if they do, for the one test
+//! whose parent is outside. They need `kubectl`, and the right to make a namespace; all that they make is in it. Without a cluster they are skipped, and with `FLAME_REQUIRE_CLUSTER=1` they fail instead.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,9 +23,12 @@ mod cluster;
 mod ends;
 mod failures;
 mod kubectl;
+mod options;
+mod outside;
 mod parent;
 mod restricted;
 mod rights;
+mod streams;
 mod times;
 mod watch;
 mod work;
@@ -42,9 +45,19 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let cases = || {
-        [ends::CASES, failures::CASES, restricted::CASES, rights::CASES, times::CASES, work::CASES]
-            .into_iter()
-            .flatten()
+        [
+            ends::CASES,
+            failures::CASES,
+            options::CASES,
+            outside::CASES,
+            restricted::CASES,
+            rights::CASES,
+            streams::CASES,
+            times::CASES,
+            work::CASES,
+        ]
+        .into_iter()
+        .flatten()
     };
     let words: Vec<String> = std::env::args().collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {

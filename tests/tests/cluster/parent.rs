@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Child, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -81,23 +81,12 @@ impl<'a> Parent<'a> {
             let started = pod.first(|pod| is_running(pod) || has_ended(pod)).is_some();
             started.then(|| pod.now()["metadata"]["uid"].as_str().map(str::to_owned))?
         });
-        Self { cluster, log: Log::follow(cluster, &name), uid, name }
+        Self { cluster, log: Log::of_pod(cluster, &name), uid, name }
     }
 
     /// Waits for the parent to say this. What it says before is skipped.
     pub(crate) fn says(&mut self, event: &str) -> Said {
-        let end = Instant::now() + HEARING;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let Ok((at, line)) = self.log.lines.recv_timeout(left) else {
-                panic!("{} has not said {event:?}. It said:\n{}", self.name, self.log.heard.join("\n"));
-            };
-            let said = serde_json::from_str::<Value>(&line).unwrap_or_default();
-            self.log.heard.push(line);
-            if said["event"] == event {
-                return Said { at, facts: said["facts"].clone() };
-            }
-        }
+        self.log.says(event)
     }
 
     /// Waits until the kubelet has started the container once more, and hears that one.
@@ -107,7 +96,7 @@ impl<'a> Parent<'a> {
             let starts = pod.pointer("/status/containerStatuses/0/restartCount")?.as_u64()?;
             (starts > 0 && is_running(pod)).then_some(())
         });
-        self.log = Log::follow(self.cluster, &self.name);
+        self.log = Log::of_pod(self.cluster, &self.name);
     }
 
     /// The names of its runners' pods that this is so of, once there are so many of them.
@@ -135,30 +124,31 @@ impl<'a> Parent<'a> {
 
 impl Drop for Parent<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
-            self.log.heard.extend(self.log.lines.try_iter().map(|(_, line)| line));
-            eprintln!("{} said:\n{}", self.name, self.log.heard.join("\n"));
-        }
         self.cluster.delete_pod(&self.name);
     }
 }
 
-/// What a container prints, line by line, as it does.
-struct Log {
-    kubectl: Child,
+/// What a parent prints, line by line, as it does.
+pub(crate) struct Log {
+    name: String,
+    /// The parent, or whoever passes on what it prints.
+    process: Child,
     lines: mpsc::Receiver<(Instant, String)>,
     heard: Vec<String>,
 }
 
 impl Log {
-    fn follow(cluster: &Cluster, pod: &str) -> Self {
-        let mut kubectl = command(&cluster.namespace)
-            .args(["logs", "--follow", pod])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("kubectl can be started");
-        let stdout = kubectl.stdout.take().expect("kubectl has an output");
+    fn of_pod(cluster: &Cluster, pod: &str) -> Self {
+        let mut kubectl = command(&cluster.namespace);
+        kubectl.args(["logs", "--follow", pod]);
+        Self::of(pod, kubectl)
+    }
+
+    /// Starts this, which is ended with the log.
+    pub(crate) fn of(name: &str, mut command: Command) -> Self {
+        let mut process =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it can be started");
+        let stdout = process.stdout.take().expect("it has an output");
         let (to, lines) = mpsc::channel();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -167,13 +157,33 @@ impl Log {
                 }
             }
         });
-        Self { kubectl, lines, heard: Vec::new() }
+        Self { name: name.to_owned(), process, lines, heard: Vec::new() }
+    }
+
+    /// Waits for this to be said. What is said before is skipped.
+    pub(crate) fn says(&mut self, event: &str) -> Said {
+        let end = Instant::now() + HEARING;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok((at, line)) = self.lines.recv_timeout(left) else {
+                panic!("{} has not said {event:?}", self.name);
+            };
+            let said = serde_json::from_str::<Value>(&line).unwrap_or_default();
+            self.heard.push(line);
+            if said["event"] == event {
+                return Said { at, facts: said["facts"].clone() };
+            }
+        }
     }
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let _ = self.kubectl.kill();
-        let _ = self.kubectl.wait();
+        if thread::panicking() {
+            self.heard.extend(self.lines.try_iter().map(|(_, line)| line));
+            eprintln!("{} said:\n{}", self.name, self.heard.join("\n"));
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use flame_actor::{RemoteRecipient, task};
+use flame_actor::{ItemStream, RemoteRecipient, pool::machine::RunnerPhase, task};
 use flame_tests::{Add, Counter};
-use futures_util::future;
+use futures_util::{StreamExt, future};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -20,6 +20,7 @@ use crate::{
 pub(crate) const CASES: &[Case] = &[
     case!(a_runner_is_a_pod_that_takes_children_calls_and_streams),
     case!(a_runner_that_is_deleted_while_it_works_is_told_as_deleted),
+    case!(a_runner_pod_that_is_deleted_in_order_finishes_its_call_and_takes_no_other),
     case!(a_pool_grows_to_twenty_pods_and_back_to_none),
 ];
 
@@ -39,8 +40,6 @@ mod a_runner_is_a_pod_that_takes_children_calls_and_streams {
         drop(counter);
         pool.stop().await;
         say("stopped", json!({}));
-        // It stays: a process that ends at once leaves the last pods, which have ended, to the deletion of its own.
-        future::pending::<()>().await;
     }
 
     pub(super) fn test(cluster: &Cluster, case: &Case) {
@@ -78,6 +77,36 @@ mod a_runner_that_is_deleted_while_it_works_is_told_as_deleted {
         assert!(error.contains("deleted"), "{error}");
         // The pool has another one, which is another pod.
         assert_ne!(parent.says("goes on").facts["host"], runner);
+    }
+}
+
+mod a_runner_pod_that_is_deleted_in_order_finishes_its_call_and_takes_no_other {
+    use super::*;
+
+    pub(super) async fn parent() {
+        let pool = parent::pool("leaving").max(2).timeout(Duration::from_secs(120)).start().unwrap();
+        let (gate, waits) = ItemStream::channel();
+        let call = actix::spawn(pool.call(host_name_after::task(waits)));
+        say("works", json!({"host": pool.call(host_name::task()).await.unwrap()}));
+        while !pool.inspect().runners.iter().any(|runner| runner.phase == RunnerPhase::Draining) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let next = pool.call(host_name::task()).await.unwrap();
+        gate.finish();
+        say("finished", json!({"host": call.await.unwrap().unwrap(), "next": next}));
+        future::pending::<()>().await;
+    }
+
+    pub(super) fn test(cluster: &Cluster, case: &Case) {
+        let mut parent = Parent::start(cluster, case);
+        let host = parent.says("works").facts["host"].clone();
+        let runner = parent.runners(SOON, 1, |pod| pod.is_there() && is_running(pod.now())).remove(0);
+        assert_eq!(host, runner);
+        cluster.delete_pod(&runner);
+        let finished = parent.says("finished").facts;
+        assert_eq!(finished["host"], host);
+        assert_ne!(finished["next"], host);
+        cluster.until_gone(Duration::from_secs(30), &runner);
     }
 }
 
@@ -124,15 +153,27 @@ mod a_pool_grows_to_twenty_pods_and_back_to_none {
 }
 
 /// What the cluster shows a moment after the parent has said it.
-const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// How many messages make a stream: 2 MB in all.
 const STREAMED: u64 = 2_000;
 
-/// The pod it runs in: a container is called as its pod.
+/// The pod it runs in.
 #[task]
-async fn host_name() -> String {
+pub(crate) async fn host_name() -> String {
+    host()
+}
+
+/// The pod this process is in: a container is called as its pod.
+pub(crate) fn host() -> String {
     std::fs::read_to_string("/etc/hostname").unwrap_or_default().trim().to_owned()
+}
+
+/// The pod it runs in, once it may return.
+#[task]
+async fn host_name_after(mut gate: ItemStream<()>) -> String {
+    while gate.next().await.is_some() {}
+    host()
 }
 
 /// One of the messages of a stream.

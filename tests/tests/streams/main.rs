@@ -1,13 +1,19 @@
-//! The promises of streams and tracked results over child processes: real files, real memory, real signals.
+//! The promises of streams, tracked results and contexts over child processes: real files, real memory, real signals.
 //!
 //! Runners, and parents that are killed or measured, are copies of this executable.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::indexing_slicing, reason = "a test that is wrong about its own lists fails")]
 
+mod blocks;
+mod context;
+mod endings;
 mod kills;
 mod memory;
+mod pressure;
 mod runners;
+mod tracked;
+mod values;
 mod work;
 
 use std::process::ExitCode;
@@ -18,5 +24,16 @@ fn main() -> ExitCode {
         "endless" => flame_tests::support::run(kills::endless()),
         other => panic!("no such app: {other}"),
     };
-    flame_tests::support::main(apps, [memory::tests(), kills::tests(), runners::tests()])
+    let tests = [
+        memory::tests(),
+        kills::tests(),
+        runners::tests(),
+        values::tests(),
+        pressure::tests(),
+        endings::tests(),
+        tracked::tests(),
+        context::tests(),
+        blocks::tests(),
+    ];
+    flame_tests::support::main(apps, tests)
 }

@@ -1,9 +1,98 @@
 //! What the tests have done on runners.
 
-use std::process::Stdio;
+use std::{
+    process::Stdio,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+};
 
-use flame_actor::{ByteStream, task};
+use bytes::Bytes;
+use flame_actor::{ByteStream, Pool, StreamError, task};
+use flame_tests::support::{soon, until};
+use futures_util::{StreamExt, stream};
 use tokio::process::Command;
+
+/// A pool of one runner, which is a process.
+pub(crate) fn pool(name: &str) -> Pool {
+    Pool::builder(name).max(1).start().unwrap()
+}
+
+/// Nothing is left of any stream: no slot and no export.
+pub(crate) async fn nothing_left(pool: &Pool) {
+    until("nothing is left", || pool.exports() == 0 && pool.inspect().held == 0).await;
+}
+
+/// All that comes, and the error that ended it.
+pub(crate) async fn drain(mut stream: ByteStream) -> (Vec<u8>, Option<StreamError>) {
+    let mut all = Vec::new();
+    while let Some(chunk) = soon(stream.next()).await {
+        match chunk {
+            Ok(chunk) => all.extend_from_slice(&chunk),
+            Err(error) => return (all, Some(error)),
+        }
+    }
+    (all, None)
+}
+
+/// Bytes that tell where they are.
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8 ^ (at / 65_536) as u8).collect()
+}
+
+/// What is known of endless sources.
+#[derive(Default)]
+pub(crate) struct Meter {
+    sources: AtomicUsize,
+    bytes: AtomicU64,
+}
+
+/// Of those on a runner: each test has its own.
+static OF_RUNNER: Meter = Meter { sources: AtomicUsize::new(0), bytes: AtomicU64::new(0) };
+
+impl Meter {
+    pub(crate) fn new() -> &'static Self {
+        Box::leak(Box::default())
+    }
+
+    /// How many sources there are.
+    pub(crate) fn sources(&self) -> usize {
+        self.sources.load(Ordering::SeqCst)
+    }
+
+    /// How much they have made.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::SeqCst)
+    }
+
+    /// Makes zeros for ever.
+    pub(crate) fn endless(&'static self) -> ByteStream {
+        struct Source(&'static Meter);
+        impl Drop for Source {
+            fn drop(&mut self) {
+                self.0.sources.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        self.sources.fetch_add(1, Ordering::SeqCst);
+        let source = Source(self);
+        let chunks = stream::repeat_with(move || {
+            let source = &source;
+            source.0.bytes.fetch_add(16 << 10, Ordering::SeqCst);
+            Ok::<_, StreamError>(Bytes::from_static(&[0; 16 << 10]))
+        });
+        ByteStream::from_stream(chunks)
+    }
+}
+
+/// Zeros for ever, from the runner.
+#[task]
+pub(crate) async fn zeros() -> ByteStream {
+    OF_RUNNER.endless()
+}
+
+/// How many sources there are on the runner, and how much they have made.
+#[task]
+pub(crate) async fn metered() -> (usize, u64) {
+    (OF_RUNNER.sources(), OF_RUNNER.bytes())
+}
 
 /// The process that runs it.
 #[task]

@@ -107,7 +107,8 @@ pub enum Event {
     Lost(RunnerSeq),
     /// The backend has confirmed that a runner's instance has ended.
     Gone(RunnerSeq),
-    /// A runner was told to go from outside (SIGTERM): it takes no more work and ends when its own is done.
+    /// A runner was told to go from outside (SIGTERM): it takes no more work and ends when its own is done. One that says so
+    /// has joined.
     Draining(RunnerSeq),
     /// A runner must go (its work cannot be cancelled): it gets no more work and is ended after `shutdown_timeout`.
     Condemn(RunnerSeq),

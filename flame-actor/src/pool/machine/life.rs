@@ -79,6 +79,8 @@ impl Machine {
 
     /// The runner has told us that it goes; it need not be told.
     pub(super) fn draining(&mut self, seq: RunnerSeq, now: Instant) {
+        // Whoever says so has joined, though we may hear of that later.
+        self.joined(seq, now);
         self.drain(seq, RetireReason::Signalled, now);
     }
 

@@ -14,7 +14,7 @@ use crate::{
         child::{Owned, Ownership},
         error::{CallError, PlaceFailure, RunnerLoss},
         machine::Failure,
-        orders::{self, Sent},
+        orders::{self, Ending, Sent},
         running::{Answer, Call},
         wish::Wish,
     },
@@ -121,9 +121,10 @@ impl Away {
             Sent::Unsent(()) => return Err(Unanswered::NoParent),
         };
         match asked.await {
-            Ok(answer) => Ok((answer.body, parent)),
-            Err(AskError::Refused { body }) => Err(Unanswered::Refused(body)),
-            Err(lost) => Err(Unanswered::Lost(lost)),
+            Ending::Came(Ok(reply)) => Ok((reply.body, parent)),
+            Ending::Came(Err(AskError::Refused { body })) => Err(Unanswered::Refused(body)),
+            Ending::Came(Err(lost)) => Err(Unanswered::Lost(lost)),
+            Ending::NotBegun(()) => Err(Unanswered::NoParent),
         }
     }
 

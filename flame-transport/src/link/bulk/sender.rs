@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::{
     link::{LinkLost, shared::Shared},
     wire::{
-        bulk::{FAILED, FINISHED, MAX_WORDS},
+        bulk::{FAILED, FINISHED, GIVEN_UP, MAX_WORDS},
         varint,
     },
 };
@@ -18,8 +18,8 @@ const PRIORITY: i32 = -1;
 /// A frame up to this long is copied beside its neighbours; a longer one is handed over.
 const COPY: usize = 4 * 1024;
 
-/// The producing end of a bulk stream. Dropped without [`finish`](Self::finish) or [`fail`](Self::fail), the reader
-/// hears that it was given up.
+/// The producing end of a bulk stream. Dropped without [`finish`](Self::finish), [`fail`](Self::fail) or [`give_up`](Self::give_up), it is
+/// cut off, and the reader hears that it was given up.
 #[derive(Debug)]
 pub struct BulkSender {
     shared: Arc<Shared>,
@@ -114,6 +114,16 @@ impl BulkSender {
     pub async fn fail(self, words: &str) -> Result<(), BulkClosed> {
         let fits = (0..=MAX_WORDS.min(words.len())).rev().find_map(|end| words.get(..end));
         self.end(FAILED, fits.unwrap_or_default()).await
+    }
+
+    /// Writes what is queued, and that more is not to come although there should be more. (Dropped, the sender says the same at
+    /// once, and what the reader has not read yet is lost.)
+    ///
+    /// # Errors
+    ///
+    /// See [`BulkClosed`].
+    pub async fn give_up(self) -> Result<(), BulkClosed> {
+        self.end(GIVEN_UP, "").await
     }
 
     /// Waits until nobody reads any more; also resolves once all was read.

@@ -74,13 +74,7 @@ impl World {
             Event::Requeue(request) => {
                 self.give_back(*request);
             }
-            Event::Joined(runner) => {
-                if self.life(*runner) == Some(Life::Booting) {
-                    self.set_life(*runner, Life::Up);
-                    let class = self.runners[runner].class;
-                    self.failing.remove(&class);
-                }
-            }
+            Event::Joined(runner) => self.join(*runner),
             Event::BootFailed { runner, gone, .. } => self.boot_fails(*runner, *gone),
             Event::Lost(runner) => match self.life(*runner) {
                 Some(Life::Booting) => self.boot_fails(*runner, false),
@@ -92,6 +86,9 @@ impl World {
                 _ => self.remove(*runner),
             },
             Event::Draining(runner) | Event::Condemn(runner) => {
+                if let Event::Draining(_) = event {
+                    self.join(*runner);
+                }
                 if self.life(*runner) == Some(Life::Up) {
                     self.set_life(*runner, Life::Draining);
                 }
@@ -109,6 +106,14 @@ impl World {
             }
             Event::Shutdown => self.closing = true,
             Event::Cancel(_) | Event::Reclaim | Event::Resize(_) | Event::Tick => {}
+        }
+    }
+
+    fn join(&mut self, runner: RunnerSeq) {
+        if self.life(runner) == Some(Life::Booting) {
+            self.set_life(runner, Life::Up);
+            let class = self.runners[&runner].class;
+            self.failing.remove(&class);
         }
     }
 

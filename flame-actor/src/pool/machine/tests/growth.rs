@@ -92,6 +92,19 @@ fn a_requeued_call_keeps_its_place() {
 }
 
 #[test]
+fn a_call_that_its_runner_did_not_begin_before_it_goes_keeps_its_place_and_goes_elsewhere() {
+    let mut pool = Pool::new(small(2));
+    pool.request(1).request(2).join(1).join(2).request(3).request(4);
+    pool.take();
+    pool.feed(Event::Condemn(RunnerSeq(2))).feed(Event::Requeue(RequestId(2)));
+    assert!(pool.grants().is_empty(), "a runner that goes gets nothing more");
+    pool.release(1);
+    assert_eq!(pool.grants(), [(2, 1)], "before those that came after it");
+    pool.gone(2).join(3).release(2);
+    assert_eq!(pool.grants(), [(3, 3), (4, 1)]);
+}
+
+#[test]
 fn boots_that_always_fail_back_off_and_the_cause_reaches_those_who_wait() {
     let mut pool = Pool::new(small(10));
     for id in 1..=20 {

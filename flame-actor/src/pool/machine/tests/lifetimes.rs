@@ -123,6 +123,17 @@ fn a_runner_that_is_told_to_go_is_replaced_if_someone_waits() {
 }
 
 #[test]
+fn a_runner_that_says_that_it_goes_before_its_join_is_known_gets_nothing() {
+    let mut pool = Pool::new(small(1));
+    pool.request(1).feed(Event::Draining(RunnerSeq(1))).join(1);
+    assert!(pool.grants().is_empty());
+    pool.gone(1);
+    assert_eq!(pool.boots(), [2]);
+    pool.join(2);
+    assert_eq!(pool.grants(), [(1, 2)]);
+}
+
+#[test]
 fn a_condemned_runner_is_ended_after_its_grace() {
     let mut pool = Pool::new(small(2).shutdown_timeout(seconds(5)));
     pool.request(1).join(1).feed(Event::Condemn(RunnerSeq(1)));
