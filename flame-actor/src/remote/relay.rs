@@ -8,6 +8,8 @@
 //! - **Order and at most once** are those of the two lanes, one behind the other.
 //! - **Back-pressure** goes through: a message is taken only while the actor's own lane has room, and its sender gets credit
 //!   for it when it has left. So the parent holds no more than what the first lane lets wait.
+//! - **Cancelling** goes through: a question whose asker has gone is not handed on, and one that waits for the actor's lane never
+//!   leaves.
 //! - **Identity**: each link has one relay for a target. One that comes back to this node, or goes on to the actor's own, is
 //!   the target again (see `parse_table` and `Encoded::for_link`), so that no chain is made.
 //! - **The end** of the actor or of its node closes the port with the reason; the last reference to the port ends the relay,
