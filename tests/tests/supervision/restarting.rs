@@ -108,7 +108,9 @@ async fn messages_that_meet_an_incarnation_which_has_just_ended_are_refused_wher
     let behind = child.send(Write { sender: 1, number: 0 });
     assert!(matches!(soon(behind).await, Err(SendError::Restarting)));
     start(&mut deeds).await;
-    soon(child.send(Write { sender: 1, number: 1 })).await.unwrap();
+    // The parent hears of the start a moment after the child's witness.
+    let again = async { while child.send(Write { sender: 1, number: 1 }).await.is_err() {} };
+    soon(again).await;
     assert_eq!(soon(deeds.recv()).await.unwrap().act, Act::Wrote(1, 1));
 }
 
