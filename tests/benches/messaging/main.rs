@@ -16,6 +16,7 @@
 
 mod cpus;
 mod duel;
+mod exchange;
 mod report;
 mod systems;
 mod workload;

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::work::{Meter, drain, metered, nothing_left, pool, zeros};
+use crate::work::{Meter, drain, metered, no_source, nothing_left, pool, zeros};
 
 tests![
     an_end_and_each_error_of_a_source_in_the_parent_is_told_to_the_runner,
@@ -185,7 +185,7 @@ async fn a_reader_in_the_parent_that_goes_ends_the_source_on_the_runner() {
         assert_eq!(soon(pool.call(metered::task())).await.unwrap().0, 1);
         drop((flowing, fed));
         assert_eq!(soon(heard.recv()).await.unwrap(), format!("{:?}", StreamClosed::Dropped));
-        soon(async { while pool.call(metered::task()).await.unwrap().0 > 0 {} }).await;
+        no_source(&pool).await;
     }
     drop(ear);
     nothing_left(&pool).await;

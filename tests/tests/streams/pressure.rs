@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use flame_actor::{ByteStream, ItemStream, task};
-use flame_tests::{support::soon, tests};
+use flame_tests::{
+    support::{soon, until},
+    tests,
+};
 use futures_util::StreamExt;
 use tokio::io::AsyncReadExt;
 
-use crate::work::{Meter, metered, nothing_left, pool, zeros};
+use crate::work::{Meter, metered, no_source, nothing_left, pool, zeros};
 
 tests![
     a_source_in_the_parent_makes_little_more_than_its_reader_on_a_runner_reads,
@@ -45,7 +48,7 @@ async fn a_source_in_the_parent_makes_little_more_than_its_reader_on_a_runner_re
     tell.finish();
     assert_eq!(soon(reading).await.unwrap().unwrap(), 3 * STEP);
     nothing_left(&pool).await;
-    assert_eq!(meter.sources(), 0);
+    until("the source is gone", || meter.sources() == 0).await;
 }
 
 async fn a_source_on_a_runner_makes_little_more_than_its_reader_in_the_parent_reads() {
@@ -61,7 +64,7 @@ async fn a_source_on_a_runner_makes_little_more_than_its_reader_in_the_parent_re
     }
     drop(stream);
     nothing_left(&pool).await;
-    assert_eq!(soon(pool.call(metered::task())).await.unwrap().0, 0, "no source");
+    no_source(&pool).await;
 }
 
 /// How much was made once it is that much at least, and no more comes.

@@ -88,6 +88,11 @@ pub(crate) async fn zeros() -> ByteStream {
     OF_RUNNER.endless()
 }
 
+/// No source is left on the runner: what it is told last comes after the slot is free.
+pub(crate) async fn no_source(pool: &Pool) {
+    soon(async { while pool.call(metered::task()).await.unwrap().0 > 0 {} }).await;
+}
+
 /// How many sources there are on the runner, and how much they have made.
 #[task]
 pub(crate) async fn metered() -> (usize, u64) {

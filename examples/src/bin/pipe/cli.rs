@@ -1,8 +1,6 @@
 //! What the user asks for.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
@@ -26,24 +24,6 @@ pub(crate) enum Backend {
     Process,
     /// In this process.
     Local,
-}
-
-impl Args {
-    /// The arguments of this process; else help or one line that says what is wrong is printed, and the exit code returned.
-    pub(crate) fn parse_or_explain() -> Result<Self, ExitCode> {
-        Self::try_parse().map_err(|error| {
-            if !error.use_stderr() {
-                let _ = error.print();
-                return ExitCode::SUCCESS;
-            }
-            let text = error.to_string();
-            // clap names what is missing on a line of its own.
-            let line = text.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-            let line = line.strip_prefix("error: ").unwrap_or(&line);
-            let _ = writeln!(std::io::stderr(), "pipe: {line} (--help tells more)");
-            ExitCode::FAILURE
-        })
-    }
 }
 
 #[cfg(test)]

@@ -14,13 +14,14 @@ use std::time::Instant;
 
 use async_compression::tokio::bufread::GzipEncoder;
 use flame_actor::{ByteStream, Pool, backend::LocalBackend, task};
+use flame_examples::program;
 use futures_util::{StreamExt, TryStreamExt};
 use indicatif::{BinaryBytes, ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 use tokio::io::BufReader;
 
 use crate::cli::{Args, Backend};
-use crate::failure::{Failure, interrupted};
+use crate::failure::Failure;
 
 /// Compresses bytes as they come.
 #[task]
@@ -34,7 +35,7 @@ async fn main() -> ExitCode {
         runner.serve().await;
         return ExitCode::SUCCESS;
     }
-    let args = match Args::parse_or_explain() {
+    let args = match program::arguments::<Args>() {
         Ok(args) => args,
         Err(code) => return code,
     };
@@ -52,7 +53,7 @@ async fn run(args: &Args) -> Result<(), Failure> {
     }?;
     tokio::select! {
         biased;
-        failure = interrupted() => Err(failure),
+        stopped = program::stopped() => Err(stopped.into()),
         done = work(&pool, &args.file) => done,
     }
 }

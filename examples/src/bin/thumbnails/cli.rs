@@ -1,8 +1,6 @@
 //! What the user asks for.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
@@ -48,23 +46,6 @@ pub(crate) enum Backend {
     /// In a pod of its own: this program is in one too, whose service account may create pods.
     #[cfg(feature = "k8s")]
     K8s,
-}
-
-impl Args {
-    /// The arguments of this process; else help or one line that says what is wrong is printed, and the exit code returned.
-    pub(crate) fn parse_or_explain() -> Result<Self, ExitCode> {
-        Self::try_parse().map_err(|error| {
-            if !error.use_stderr() {
-                let _ = error.print();
-                return ExitCode::SUCCESS;
-            }
-            let text = error.to_string();
-            let line = text.lines().next().unwrap_or_default();
-            let line = line.strip_prefix("error: ").unwrap_or(line);
-            let _ = writeln!(std::io::stderr(), "thumbnails: {line} (--help tells more)");
-            ExitCode::FAILURE
-        })
-    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

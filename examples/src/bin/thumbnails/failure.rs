@@ -1,13 +1,15 @@
 //! How the program can fail: each time with one line on stderr.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use flame_actor::{PlaceFailure, PoolError, SendError};
-use flame_examples::thumbnails::ThumbnailError;
+use flame_examples::{
+    program::{Stopped, complain},
+    thumbnails::ThumbnailError,
+};
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
@@ -21,8 +23,6 @@ pub(crate) enum Failure {
     Stdout(io::Error),
     #[error("no reader for the video: {0}")]
     Reader(io::Error),
-    #[error("cannot wait for signals: {0}")]
-    Signals(io::Error),
     #[error("{0}")]
     Thumbnails(#[from] ThumbnailError),
     #[error(transparent)]
@@ -31,8 +31,8 @@ pub(crate) enum Failure {
     Place(PlaceFailure),
     #[error("the generator is lost: {0}")]
     Lost(#[from] SendError),
-    #[error("interrupted")]
-    Interrupted(SignalKind),
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
 }
 
 impl Failure {
@@ -50,23 +50,10 @@ impl Failure {
 
     /// Tells it, and gives the exit code: 1, or 128 and the signal.
     pub(crate) fn report(&self) -> ExitCode {
-        // A closed stderr takes no line; the exit code still tells.
-        let _ = writeln!(io::stderr(), "thumbnails: {self}");
+        complain("thumbnails", self);
         match self {
-            Self::Interrupted(signal) => u8::try_from(128 + signal.as_raw_value()).unwrap_or(1).into(),
+            Self::Stopped(stopped) => stopped.exit_code(),
             _ => ExitCode::FAILURE,
         }
-    }
-}
-
-/// Waits for Ctrl-C or a request to end.
-pub(crate) async fn interrupted() -> Failure {
-    let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
-    match (signal(interrupt), signal(terminate)) {
-        (Ok(mut int), Ok(mut term)) => tokio::select! {
-            _ = int.recv() => Failure::Interrupted(interrupt),
-            _ = term.recv() => Failure::Interrupted(terminate),
-        },
-        (Err(error), _) | (_, Err(error)) => Failure::Signals(error),
     }
 }

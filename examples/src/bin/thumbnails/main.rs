@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 
 use actix::Actor;
 use flame_actor::{LinkConfig, Pool, RemoteAddr, backend::LocalBackend};
+use flame_examples::program;
 use flame_examples::thumbnails::{Chunk, Finish, MAX_IMAGE_BYTES, Summary, Taken, ThumbnailGenerator};
 use tokio::sync::mpsc;
 
 use crate::cli::{Args, Backend};
 use crate::collector::{Collector, Saved};
-use crate::failure::{Failure, interrupted};
+use crate::failure::Failure;
 use crate::screen::{Progress, Screen};
 use crate::video::Video;
 
@@ -31,7 +32,7 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     log_if_asked();
-    let args = match Args::parse_or_explain() {
+    let args = match program::arguments::<Args>() {
         Ok(args) => args,
         Err(code) => return code,
     };
@@ -54,14 +55,14 @@ async fn run(args: Args) -> Result<(), Failure> {
     let pool = pool(args.backend)?;
     let outcome = tokio::select! {
         biased;
-        failure = interrupted() => Err(failure),
+        stopped = program::stopped() => Err(stopped.into()),
         outcome = work(&pool, generator, video, &mut news, &mut screen) => outcome,
     };
     // The generator was dropped, which ends its ffmpeg; now the runner goes too.
     let _ = tokio::time::timeout(GOODBYE, pool.stop()).await;
     screen.done(&outcome?, &args.out)?;
     if args.stay {
-        interrupted().await;
+        program::stopped().await;
     }
     Ok(())
 }
