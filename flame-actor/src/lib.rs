@@ -157,7 +157,7 @@ pub use attributes::{remote, task, task_fn};
 pub use context::{Context, ContextError, ContextValue, InvalidTraceParent, TraceLayer, TraceParent};
 pub use dead_letters::{DeadLetter, DeadLetters, dead_letters};
 pub use failure::Failure;
-pub use flame_transport::{LinkConfig, NodeId};
+pub use flame_transport::{InvalidConfig, LinkConfig, NodeId};
 pub use host::publish_snapshot;
 pub use names::{NameError, lookup, register, unregister};
 pub use node::{Parent, ParentError};

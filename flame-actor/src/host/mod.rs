@@ -42,7 +42,7 @@ use crate::{
 };
 use arbiters::{Arbiters, OwnArbiter, Seen};
 use ledger::{Ledger, Work};
-use protocol::{Order, StartFailure, ToParent, ToRunner, split};
+use protocol::{ChildThread, Order, StartFailure, ToParent, ToRunner, split};
 use running::Running;
 use stop::StopHandle;
 use work::Job;
@@ -53,6 +53,8 @@ pub(crate) struct Host {
     /// Kept by whoever serves it.
     peer: OnceLock<Weak<Peer>>,
     arbiters: Arbiters,
+    /// The thread of the link, for children that promise not to hold it up.
+    link_arbiter: ArbiterHandle,
     children: Mutex<HashMap<u64, StopHandle>>,
     ledger: Arc<Ledger>,
     commissions: AtomicU64,
@@ -75,12 +77,14 @@ impl Host {
     pub(crate) fn new(
         node: NodeId,
         arbiters: Vec<ArbiterHandle>,
+        link_arbiter: ArbiterHandle,
     ) -> (Arc<Self>, watch::Receiver<Option<Notice>>) {
         let (notices, heard) = watch::channel(None);
         let host = Self {
             node,
             peer: OnceLock::new(),
             arbiters: Arbiters::new(arbiters),
+            link_arbiter,
             children: Mutex::default(),
             ledger: Arc::default(),
             commissions: AtomicU64::new(0),
@@ -92,6 +96,11 @@ impl Host {
     /// Which runner it is.
     pub(crate) fn node(&self) -> &NodeId {
         &self.node
+    }
+
+    /// The arbiter of the link's thread.
+    pub(crate) fn link_arbiter(&self) -> &ArbiterHandle {
+        &self.link_arbiter
     }
 
     /// The link to the parent is there: from here on the parent can be told something.
@@ -191,7 +200,7 @@ impl Host {
         };
         let (host, peer) = (Arc::clone(self), Arc::clone(peer));
         match order {
-            Order::Place { actor, child, own_arbiter, lifetime, supervised } => {
+            Order::Place { actor, child, thread, lifetime, supervised } => {
                 let Some(place) = registry.place(actor) else {
                     return refuse(owed, StartFailure::Unknown(format!("actor type {actor}")));
                 };
@@ -200,7 +209,11 @@ impl Host {
                     return refuse(owed, StartFailure::Closed);
                 };
                 let start = Start { host, peer, body: inner, owed, child, stop, busy, supervised, own: None };
-                if own_arbiter { start_apart(place, start) } else { self.begin(move || place(start)) }
+                match thread {
+                    ChildThread::Shared => self.begin(move || place(start)),
+                    ChildThread::Own => start_apart(place, start),
+                    ChildThread::OfLink => drop(self.link_arbiter.spawn_fn(move || place(start))),
+                }
             }
             Order::Call { task, time } => {
                 let Some(run) = registry.task_run(task) else {

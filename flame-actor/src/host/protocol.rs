@@ -23,8 +23,8 @@ pub(crate) enum Order {
         actor: u32,
         /// The parent's number for it.
         child: u64,
-        /// Whether it gets an arbiter for itself.
-        own_arbiter: bool,
+        /// Where it runs.
+        thread: ChildThread,
         /// How long it may live.
         lifetime: Option<Lifetime>,
         /// Whether its snapshots are wanted.
@@ -37,6 +37,18 @@ pub(crate) enum Order {
         /// How long it may take, from when it is received.
         time: Option<Duration>,
     },
+}
+
+/// The thread that a child runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) enum ChildThread {
+    /// That of one of the arbiters that share the runner's work.
+    #[default]
+    Shared,
+    /// One of its own.
+    Own,
+    /// That of the runner's link.
+    OfLink,
 }
 
 /// How long a child may live.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flame_transport::{InvalidConfig, LinkConfig};
+use flame_transport::LinkConfig;
 
 use super::{
     Handle, Pool,
@@ -46,12 +46,9 @@ type CheckMaker = Box<dyn FnOnce(usize) -> Result<IdleCheck, CallError> + Send>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PoolError {
-    /// Its settings are wrong: all that is wrong with them.
+    /// Its settings are wrong, those of its links included: all that is wrong with them.
     #[error(transparent)]
     Settings(#[from] InvalidSettings),
-    /// The settings of its links are wrong.
-    #[error(transparent)]
-    Link(#[from] InvalidConfig),
     /// Its parent could not be started.
     #[error(transparent)]
     Parent(#[from] ParentError),
@@ -264,8 +261,10 @@ impl PoolBuilder {
             }
             None => None,
         };
+        if let Err(wrong) = self.link.validate() {
+            problems.push(SettingsProblem::Link { wrong });
+        }
         let settings = options.validate_with(problems)?;
-        self.link.validate()?;
         backend
             .prepare(settings.name())
             .map_err(|source| PoolError::Backend { backend: backend.name().to_owned(), source })?;

@@ -7,7 +7,7 @@ use super::machine::Event;
 /// A cap on the instances that several pools may have together, beside the `max` of each.
 ///
 /// Pools that wait for room get it in turns. A pool with work waiting has the others retire what is idle above their
-/// `min`; nothing that works is taken from anyone. An instance counts from its boot until it is confirmed gone.
+/// `min`: each of them one runner, though one alone may have made the room. Nothing that works is taken from anyone. An instance counts from its boot until it is confirmed gone.
 ///
 /// # Examples
 ///

@@ -43,7 +43,7 @@ mod wish;
 
 use std::sync::Arc;
 
-use actix::{Actor, Context};
+use actix::{Actor, ArbiterHandle, Context};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use boot_report::{BootCause, BootPhase, BootReport};
@@ -147,7 +147,8 @@ impl Pool {
     /// [`subscribe`](Pool::subscribe) has ended.
     ///
     /// - A call to a runner's own pool runs on that runner, in its caller's slot, if no slot is free: a pool of one slot does
-    ///   not wait for itself.
+    ///   not wait for itself. That does not reach over a second pool: work of a pool that is full, which waits for work of
+    ///   another that waits for the first, waits until its deadline. Give such work a time limit, or the pools more slots.
     /// - A call has no longer than what is left to the work that makes it, and is cancelled with it, unless it is
     ///   [`detached`](Calling::detached) or a cast.
     /// - A child that a runner has placed ends with its [`Child`], as in the parent, and with that runner, unless it is
@@ -364,6 +365,48 @@ impl Pool {
                 None
             }
         }
+    }
+
+    /// The thread of the pool's links in this process, as an arbiter: for actors and futures that **never block** and that talk
+    /// to runners at a high rate or in the least time. What they send and what is answered to them takes no way between
+    /// threads.
+    ///
+    /// While something runs there, nothing comes from or goes to any runner of this process's pools: no message and no heartbeat.
+    /// Whatever stays there for the lease ([`LinkConfig::with_lease`](crate::LinkConfig::with_lease)) costs all of them. For the
+    /// other end of the way see [`Placing::colocated`]. On a runner it is the thread of the runner's own link.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use actix::prelude::*;
+    /// # use flame_actor::{Pool, RemoteAddr, backend::LocalBackend, remote};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Cache;
+    /// # impl Actor for Cache { type Context = Context<Self>; }
+    /// # #[derive(Message, Serialize, Deserialize)]
+    /// # #[rtype(result = "Option<u32>")]
+    /// # struct Get(String);
+    /// # #[remote]
+    /// # impl Handler<Get> for Cache {
+    /// #     type Result = Option<u32>;
+    /// #     fn handle(&mut self, _: Get, _: &mut Context<Self>) -> Option<u32> { None }
+    /// # }
+    /// # #[actix::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Pool::builder("caches").backend(LocalBackend::new()).start()?;
+    /// let cache = pool.place_child(Cache).colocated().await?;
+    /// let (done, looked_up) = tokio::sync::oneshot::channel();
+    /// pool.link_arbiter().spawn(async move {
+    ///     let _ = done.send(cache.send(Get("key".into())).await);
+    /// });
+    /// assert_eq!(looked_up.await??, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn link_arbiter(&self) -> ArbiterHandle {
+        self.handle.site.link_arbiter().clone()
     }
 
     /// How many actors of this process the pool's runners can address.

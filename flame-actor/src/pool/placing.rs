@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     backend::Resources,
+    host::protocol::ChildThread,
     registry::Registry,
     remote::{DownReason, Encoded, Remote, RemoteAddr, SendError, Supervised, encode_whole},
     supervise::{Between, Restart, policy::Policy},
@@ -42,7 +43,7 @@ pub struct Placing<A: Actor> {
     remote: Arc<Remote>,
     /// Someone has the address: the actor is placed whatever becomes of this.
     kept: Arc<AtomicBool>,
-    own_arbiter: bool,
+    thread: ChildThread,
     lifetime: Option<Duration>,
     policy: Policy,
     wish: Wish,
@@ -67,7 +68,7 @@ where
             actor: Some(actor),
             remote: Remote::unconnected(),
             kept: Arc::default(),
-            own_arbiter: false,
+            thread: ChildThread::Shared,
             lifetime: None,
             policy: Policy::default(),
             wish: Wish::here(),
@@ -79,7 +80,21 @@ where
 impl<A: Actor<Context = Context<A>>> Placing<A> {
     /// Gives the actor an arbiter, and so a thread, of its own: for one that blocks.
     pub fn own_arbiter(mut self) -> Self {
-        self.own_arbiter = true;
+        self.thread = ChildThread::Own;
+        self
+    }
+
+    /// Runs the actor on the thread of its runner's link: for one that **never blocks** and answers in microseconds. What is
+    /// asked of it takes no way between threads, which about halves the time of an ask.
+    ///
+    /// While such an actor is in a handler, nothing comes from or goes to its runner: no message of any other actor, no heartbeat.
+    /// One that stays there for the lease (4 s by default,
+    /// [`LinkConfig::with_lease`](crate::LinkConfig::with_lease)) costs the whole runner, and all that runs there. In all else it
+    /// is a child like any other. Of [`own_arbiter`](Self::own_arbiter) and this the one that was called last counts.
+    ///
+    /// For the other side of the way see [`Pool::link_arbiter`](super::Pool::link_arbiter).
+    pub fn colocated(mut self) -> Self {
+        self.thread = ChildThread::OfLink;
         self
     }
 
@@ -211,12 +226,12 @@ impl<A: Actor<Context = Context<A>>> Placing<A> {
                 return;
             }
         };
-        let (own_arbiter, lifetime) = (self.own_arbiter, self.lifetime);
+        let (thread, lifetime) = (self.thread, self.lifetime);
         let (wish, kept) = (std::mem::take(&mut self.wish), Arc::clone(&self.kept));
         let supervised = self.policy.restart != Restart::Temporary;
         let way = match &self.site {
             Site::Here(core) => {
-                let start = Start { core: Arc::clone(core), actor, own_arbiter, lifetime, wish };
+                let start = Start { core: Arc::clone(core), actor, thread, lifetime, wish };
                 if supervised {
                     let supervised = Supervised::new(self.policy, value, self.site.max_message());
                     self.remote = Remote::supervised(Arc::clone(&supervised));
@@ -225,7 +240,7 @@ impl<A: Actor<Context = Context<A>>> Placing<A> {
                 Way::Here(start)
             }
             Site::Away(_) if supervised || lifetime.is_some() => Way::None,
-            Site::Away(away) => Way::Away { away: Arc::clone(away), actor, own_arbiter, wish },
+            Site::Away(away) => Way::Away { away: Arc::clone(away), actor, thread, wish },
         };
         let job = Job { way, remote: Arc::clone(&self.remote), kept };
         self.site.spawn(job.run(value, done));
@@ -294,7 +309,7 @@ enum Way {
     /// Of a pool of this process.
     Here(Start),
     /// Of a pool of the parent's.
-    Away { away: Arc<Away>, actor: u32, own_arbiter: bool, wish: Wish },
+    Away { away: Arc<Away>, actor: u32, thread: ChildThread, wish: Wish },
     /// The parent's pool keeps no child for a runner.
     None,
 }
@@ -315,8 +330,8 @@ impl Job {
     async fn place(&self, value: &Encoded) -> Result<Ownership, PlaceFailure> {
         match &self.way {
             Way::Here(start) => start.settle(value, &self.remote).await,
-            Way::Away { away, actor, own_arbiter, wish } => {
-                away.place((*actor, value), *own_arbiter, wish, &self.remote).await
+            Way::Away { away, actor, thread, wish } => {
+                away.place((*actor, value), *thread, wish, &self.remote).await
             }
             Way::None => Err(PlaceFailure::OfParent),
         }

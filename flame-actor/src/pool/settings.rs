@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use flame_transport::InvalidConfig;
+
 use crate::pool::policy::{Demand, Growth, Pack, Placement};
 
 /// What can be said about a pool, with the defaults where nothing is said; [`PoolOptions::validate`] makes it
@@ -497,6 +499,12 @@ pub enum SettingsProblem {
     IdleCheck {
         /// Why.
         reason: String,
+    },
+    /// The links to the runners could not work so.
+    #[error("{wrong}")]
+    Link {
+        /// All that is wrong with their settings.
+        wrong: InvalidConfig,
     },
     /// A time that must not be zero is.
     #[error("{option} must not be zero")]

@@ -19,7 +19,7 @@ use super::{
     wish::{Term, Wish},
 };
 use crate::{
-    host::protocol::{Lifetime, Order, StartFailure},
+    host::protocol::{ChildThread, Lifetime, Order, StartFailure},
     remote::{Charge, Encoded, Keeper, Remote, placed_port},
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Start {
     pub(super) core: Arc<Core>,
     /// The number of its type.
     pub(super) actor: u32,
-    pub(super) own_arbiter: bool,
+    pub(super) thread: ChildThread,
     pub(super) lifetime: Option<Duration>,
     pub(super) wish: Wish,
 }
@@ -153,8 +153,8 @@ impl Start {
             let left = end.map_or(whole, |end| end.saturating_duration_since(Instant::now()));
             Lifetime { whole, left }
         });
-        let (actor, own_arbiter) = (self.actor, self.own_arbiter);
-        Order::Place { actor, child, own_arbiter, lifetime, supervised: supervision.is_some() }
+        let (actor, thread) = (self.actor, self.thread);
+        Order::Place { actor, child, thread, lifetime, supervised: supervision.is_some() }
     }
 }
 

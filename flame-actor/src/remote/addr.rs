@@ -63,6 +63,10 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
 
     /// Sends a message and gives back its answer to await.
     ///
+    /// As in an actix mailbox, all messages of this node to the actor stand in one line, whoever sent them: behind a flood of
+    /// [`do_send`](Self::do_send)s to a slow actor this waits until they are handled, at most the actor's window and backlog. A
+    /// sender that is not to flood others uses `send` or [`try_send`](Self::try_send), which take its back-pressure.
+    ///
     /// # Errors
     ///
     /// The request resolves to a [`SendError`] if the message was not handled or not answered.

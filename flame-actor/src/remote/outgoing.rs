@@ -73,15 +73,16 @@ fn encode_in<M: Serialize, R>(
 ) -> Result<R, EncodeError> {
     /// A body up to this long is copied into the link's buffer; beyond it, it is handed over.
     const COPY: usize = 8 * 1024;
-    let context = context.encode()?;
+    let context = if context.is_empty() { None } else { Some(context.encode()?) };
     // Taken, not borrowed: the user's code that encodes may send messages itself.
     let mut out = SCRATCH.take();
     out.clear();
-    put_head(&mut out, method, &context, false);
+    put_head(&mut out, method, context.as_deref().unwrap_or_default(), false);
     let head = out.len();
     let references = scope::encode(message, &mut out, limit)?;
     let ready = if !references.is_empty() {
         let payload = out.split_off(head).freeze();
+        let context = context.unwrap_or_default();
         Ready::Referring(Encoded::Referring { method, context, payload, references })
     } else if out.len() > COPY {
         Ready::Plain(Body::Own(out.split().freeze()))

@@ -20,7 +20,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     Layer,
-    filter::LevelFilter,
+    filter::{LevelFilter, filter_fn},
     layer::{Context, SubscriberExt as _},
 };
 
@@ -64,11 +64,16 @@ static QUEUE_OF_PROCESS: OnceLock<Queue> = OnceLock::new();
 /// Makes the forwarding layer the process's subscriber, if it has none.
 pub(super) fn install() {
     let _ = queue();
-    let layer = ForwardLayer::new().with_filter(LevelFilter::INFO);
+    let forward = ForwardLayer::new().with_filter(LevelFilter::INFO);
+    // Its filter is what keeps the details of the transport, which are several events a packet, from being made at all.
+    let trace = TraceLayer::new().with_filter(filter_fn(|of| of.is_span() && !is_transport(of.target())));
     // An app that has set its own keeps it.
-    let _ = tracing::subscriber::set_global_default(
-        tracing_subscriber::registry().with(TraceLayer::new()).with(layer),
-    );
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(trace).with(forward));
+}
+
+/// Whether a span is one of the libraries that carry the link, which belong to no trace.
+fn is_transport(target: &str) -> bool {
+    ["quinn", "rustls", "mio", "tokio"].iter().any(|library| target.starts_with(library))
 }
 
 /// Starts to send what is logged; `None` if that is being done already.

@@ -104,11 +104,12 @@ pub(crate) async fn run(threads: Arc<Threads>, ticket: Ticket, place: Place) -> 
             told_to_go.await;
         }
     });
-    let (host, notices) = Host::new(node.clone(), threads.arbiters().to_vec());
+    let (host, notices) =
+        Host::new(node.clone(), threads.arbiters().to_vec(), threads.link_arbiter().clone());
     if is_process {
         enter_process(Arc::clone(&host));
     }
-    for arbiter in threads.arbiters().iter().chain([threads.control()]) {
+    for arbiter in threads.arbiters().iter().chain([threads.control(), threads.link_arbiter()]) {
         let host = Arc::clone(&host);
         arbiter.spawn_fn(move || enter(host));
     }

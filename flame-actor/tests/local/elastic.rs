@@ -9,7 +9,7 @@ use std::{
 };
 
 use flame_actor::{
-    CallError, Pool, PoolError, PoolEvents, SharedCap,
+    CallError, LinkConfig, Pool, PoolError, PoolEvents, SharedCap,
     backend::LocalBackend,
     dead_letters,
     pool::{
@@ -234,10 +234,11 @@ async fn a_boot_that_takes_too_long_says_how_far_it_came_and_what_was_printed() 
 fn all_that_is_wrong_with_a_pool_comes_in_one_error() {
     let cap = SharedCap::new(0);
     let wrong = Pool::builder("Wrong!").min(1).shared_cap(&cap).idle_check(Duration::ZERO, may_go::task());
+    let wrong = wrong.link(LinkConfig::default().with_lease(Duration::ZERO).with_mtu(0));
     let Err(PoolError::Settings(wrong)) = wrong.start() else { panic!("it must not start") };
     let text = wrong.to_string();
-    for part in ["Wrong!", "shared cap is 0", "above the shared cap", "idle_check"] {
+    for part in ["Wrong!", "shared cap is 0", "above the shared cap", "idle_check", "lease", "mtu"] {
         assert!(text.contains(part), "{part:?} is missing from {text:?}");
     }
-    assert_eq!(wrong.problems().len(), 4, "{text}");
+    assert_eq!(wrong.problems().len(), 5, "{text}");
 }

@@ -202,46 +202,51 @@ impl LinkConfig {
     ///
     /// # Errors
     ///
-    /// The first value that is out of its bounds.
+    /// All values that are out of their bounds, in one.
     pub fn validate(&self) -> Result<(), InvalidConfig> {
         let two_pings = self.ping_interval.saturating_mul(2);
-        let check =
-            |holds: bool, rule: &'static str| if holds { Ok(()) } else { Err(InvalidConfig { rule }) };
+        let mut broken = Vec::new();
+        let mut check = |holds: bool, rule: &'static str| {
+            if !holds {
+                broken.push(rule);
+            }
+        };
         check(
             (Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.ping_interval),
             "ping_interval must be 10 ms to 1 minute",
-        )?;
+        );
         check(
             (two_pings..=LONGEST).contains(&self.lease),
             "lease must be at least two ping intervals and at most 10 minutes",
-        )?;
+        );
         check(
             (two_pings..=LONGEST).contains(&self.idle_timeout),
             "idle_timeout must be at least two ping intervals and at most 10 minutes",
-        )?;
+        );
         check(
             (Duration::from_millis(10)..=LONGEST).contains(&self.handshake_timeout),
             "handshake_timeout must be 10 ms to 10 minutes",
-        )?;
-        check((1 << 10..=1 << 30).contains(&self.max_message), "max_message must be 1 KiB to 1 GiB")?;
+        );
+        check((1 << 10..=1 << 30).contains(&self.max_message), "max_message must be 1 KiB to 1 GiB");
         check(
             self.mtu.is_none_or(|mtu| (MIN_MTU..=MAX_MTU).contains(&mtu)),
             "mtu must be 1200 to 65000 bytes",
-        )?;
-        check(WINDOWS.contains(&self.stream_window), "stream_window must be 64 KiB to 1 GiB")?;
-        check(WINDOWS.contains(&self.send_window), "send_window must be 64 KiB to 1 GiB")?;
+        );
+        check(WINDOWS.contains(&self.stream_window), "stream_window must be 64 KiB to 1 GiB");
+        check(WINDOWS.contains(&self.send_window), "send_window must be 64 KiB to 1 GiB");
         check(
             (self.stream_window..=*WINDOWS.end()).contains(&self.connection_window),
             "connection_window must be at least stream_window and at most 1 GiB",
-        )
+        );
+        if broken.is_empty() { Ok(()) } else { Err(InvalidConfig { broken }) }
     }
 }
 
-/// A value of a [`LinkConfig`] is out of its bounds. The message names it and them.
+/// Values of a [`LinkConfig`] are out of their bounds. The message names all of them, and their bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the link is configured wrongly: {rule}")]
+#[error("the link is configured wrongly: {}", broken.join("; "))]
 pub struct InvalidConfig {
-    rule: &'static str,
+    broken: Vec<&'static str>,
 }
 
 /// What every QUIC path must carry, and what links start with.
@@ -282,5 +287,7 @@ mod tests {
             let error = config.validate().unwrap_err().to_string();
             assert!(error.contains(name), "{name}: {error}");
         }
+        let two = base.with_mtu(0).with_max_message(0).validate().unwrap_err().to_string();
+        assert!(two.contains("mtu") && two.contains("max_message"), "{two}");
     }
 }

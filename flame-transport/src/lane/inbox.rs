@@ -12,6 +12,8 @@ pub(crate) const KEEP: usize = 16 * 1024;
 pub(crate) struct InboxQueue {
     segments: VecDeque<Bytes>,
     tail: BytesMut,
+    /// How much was in the tail when it was last taken: as much room as the next one starts with.
+    usual: usize,
     /// No more will come.
     ended: bool,
 }
@@ -20,6 +22,9 @@ impl InboxQueue {
     /// Adds whole frames; true if there were none before.
     pub(crate) fn copy(&mut self, frames: &[u8]) -> bool {
         let first = self.is_empty();
+        if self.tail.is_empty() && self.tail.capacity() < frames.len() {
+            self.tail.reserve(self.usual.max(frames.len()));
+        }
         self.tail.extend_from_slice(frames);
         first
     }
@@ -27,16 +32,15 @@ impl InboxQueue {
     /// Adds whole frames without a copy; true if there were none before.
     pub(crate) fn keep(&mut self, frames: Bytes) -> bool {
         let first = self.is_empty();
-        if !self.tail.is_empty() {
-            self.segments.push_back(self.tail.split().freeze());
-        }
+        let before = self.take_tail();
+        self.segments.extend(before);
         self.segments.push_back(frames);
         first
     }
 
     /// The frames that came first.
     pub(crate) fn pop(&mut self) -> Option<Bytes> {
-        self.segments.pop_front().or_else(|| (!self.tail.is_empty()).then(|| self.tail.split().freeze()))
+        self.segments.pop_front().or_else(|| self.take_tail())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -49,5 +53,15 @@ impl InboxQueue {
 
     pub(crate) fn is_ended(&self) -> bool {
         self.ended
+    }
+
+    fn take_tail(&mut self) -> Option<Bytes> {
+        /// The most room that a tail starts with.
+        const LARGE: usize = 256 * 1024;
+        if self.tail.is_empty() {
+            return None;
+        }
+        self.usual = self.tail.len().min(LARGE);
+        Some(self.tail.split().freeze())
     }
 }

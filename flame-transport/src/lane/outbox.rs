@@ -40,10 +40,15 @@ impl Body<'_> {
     }
 }
 
+/// The most room that a tail starts with.
+const LARGE: usize = 256 * 1024;
+
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     ready: Vec<Bytes>,
     tail: BytesMut,
+    /// How much was in the tail when it was last taken: as much room as the next one starts with.
+    usual: usize,
     cuts: VecDeque<Long>,
     /// Ports with a long message under way; what follows on their lanes waits here for its end.
     held: HashMap<u32, VecDeque<(Kind, Bytes)>>,
@@ -84,6 +89,7 @@ impl Outbox {
     /// Queues frames that stand whole in `frames`, which have no lane's order to keep.
     pub(super) fn append(&mut self, frames: &BytesMut) {
         self.bytes += frames.len();
+        self.make_room(frames.len());
         self.tail.extend_from_slice(frames);
     }
 
@@ -92,6 +98,7 @@ impl Outbox {
         let before = chunks.len();
         chunks.append(&mut self.ready);
         if !self.tail.is_empty() {
+            self.usual = self.tail.len().min(LARGE);
             chunks.push(self.tail.split().freeze());
         }
         for _ in 0..self.cuts.len().min(MAX_CUTS) {
@@ -121,13 +128,24 @@ impl Outbox {
         const COPY: usize = 8 * 1024;
         // A head takes at most 20 bytes.
         match body.len() {
-            0..=COPY => frame::put(&mut self.tail, kind, body.as_slice()),
+            0..=COPY => {
+                self.make_room(body.len());
+                frame::put(&mut self.tail, kind, body.as_slice());
+            }
             len if len + 32 <= WHOLE => {
                 frame::put_head(&mut self.tail, kind, len);
                 self.ready.push(self.tail.split().freeze());
                 self.ready.push(body.into_bytes());
             }
             _ => self.cut(kind, body.into_bytes()),
+        }
+    }
+
+    /// Starts a tail with as much room as the last one needed, so that under load it need not grow step by step.
+    #[inline]
+    fn make_room(&mut self, len: usize) {
+        if self.tail.is_empty() && self.tail.capacity() < len + frame::MAX_HEAD {
+            self.tail.reserve(self.usual.max(len + frame::MAX_HEAD));
         }
     }
 

@@ -68,26 +68,35 @@ const CANCEL: u8 = 7;
 const RETURN_TELL: u8 = 8;
 const RETURN_ASK: u8 = 9;
 
+/// The most bytes of a frame beyond its body.
+pub(crate) const MAX_HEAD: usize = varint::MAX_LEN + 1 + 5 + 5;
+
 /// Appends a whole frame.
 #[inline]
 pub(crate) fn put(out: &mut BytesMut, kind: Kind, body: &[u8]) {
+    out.reserve(MAX_HEAD + body.len());
     put_head(out, kind, body.len());
-    out.put_slice(body);
+    out.extend_from_slice(body);
 }
 
 /// Appends all of a frame but its body, which has `body` bytes and must follow.
 #[inline]
 pub(crate) fn put_head(out: &mut BytesMut, kind: Kind, body: usize) {
     let (tag, first, second) = parts(kind);
-    let head = 1 + varint::len(u64::from(first)) + second.map_or(0, Second::len);
-    varint::put(out, (head + body) as u64);
-    out.put_u8(tag);
-    varint::put(out, u64::from(first));
+    let len = 1 + varint::len(u64::from(first)) + second.map_or(0, Second::len);
+    // Made apart and appended once: the buffer looks for room at each append.
+    let mut head = [0; MAX_HEAD];
+    let mut rest = &mut head[..];
+    varint::put(&mut rest, (len + body) as u64);
+    rest.put_u8(tag);
+    varint::put(&mut rest, u64::from(first));
     match second {
         None => {}
-        Some(Second::Number(number)) => varint::put(out, u64::from(number)),
-        Some(Second::Byte(byte)) => out.put_u8(byte),
+        Some(Second::Number(number)) => varint::put(&mut rest, u64::from(number)),
+        Some(Second::Byte(byte)) => rest.put_u8(byte),
     }
+    let used = MAX_HEAD - rest.len();
+    out.extend_from_slice(head.get(..used).unwrap_or_default());
 }
 
 /// A frame at the head of some bytes.
@@ -102,24 +111,18 @@ pub(crate) struct Frame<'a> {
 /// Reads the frame at the head of `bytes`; `None` while it is incomplete. `limit` bounds a whole frame.
 #[inline]
 pub(crate) fn peek(bytes: &[u8], limit: usize) -> Result<Option<Frame<'_>>, Malformed> {
-    let Some(len) = peek_len(bytes, limit)? else { return Ok(None) };
-    let Head::Value(_, prefix) = varint::peek(bytes) else { return Ok(None) };
+    let (length, prefix) = match varint::peek(bytes) {
+        Head::Value(length, prefix) => (length, prefix),
+        Head::Partial => return Ok(None),
+        Head::Malformed => return Err(Malformed("frame length")),
+    };
+    if length < 1 || length > (limit - prefix) as u64 {
+        return Err(Malformed("frame: its length is beyond the limit"));
+    }
+    let len = prefix + length as usize;
     let Some(rest) = bytes.get(prefix..len) else { return Ok(None) };
     let (kind, body) = parse(rest)?;
     Ok(Some(Frame { kind, body, len }))
-}
-
-/// The length of the frame at the head of `bytes`, prefix included; `None` while the prefix is incomplete.
-#[inline]
-pub(crate) fn peek_len(bytes: &[u8], limit: usize) -> Result<Option<usize>, Malformed> {
-    match varint::peek(bytes) {
-        Head::Partial => Ok(None),
-        Head::Value(length, prefix) if length >= 1 && length <= (limit - prefix) as u64 => {
-            Ok(Some(prefix + length as usize))
-        }
-        Head::Value(..) => Err(Malformed("frame: its length is beyond the limit")),
-        Head::Malformed => Err(Malformed("frame length")),
-    }
 }
 
 /// The frames that stand whole in a segment, one after the other.
@@ -214,6 +217,7 @@ fn parse(mut rest: &[u8]) -> Result<(Kind, &[u8]), Malformed> {
     Ok((kind, rest))
 }
 
+#[inline]
 fn number(rest: &mut &[u8]) -> Option<u32> {
     varint::take(rest).filter(|&n| n <= MAX_NUMBER).map(|n| n as u32)
 }

@@ -1,6 +1,6 @@
 //! Integers of variable length (LEB128): seven bits a byte, the lowest first. Small numbers, which most are, take one byte.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 /// The most bytes that a `u64` takes.
 pub const MAX_LEN: usize = 10;
@@ -14,7 +14,7 @@ pub const fn len(value: u64) -> usize {
 
 /// Appends `value`.
 #[inline]
-pub fn put(out: &mut BytesMut, mut value: u64) {
+pub fn put(out: &mut impl BufMut, mut value: u64) {
     while value >= 0x80 {
         out.put_u8((value as u8) | 0x80);
         value >>= 7;
@@ -37,6 +37,13 @@ pub enum Head {
 #[inline]
 #[must_use]
 pub fn peek(bytes: &[u8]) -> Head {
+    match bytes.first() {
+        Some(&byte) if byte < 0x80 => Head::Value(u64::from(byte), 1),
+        _ => peek_long(bytes),
+    }
+}
+
+fn peek_long(bytes: &[u8]) -> Head {
     let mut value = 0u64;
     for (index, &byte) in bytes.iter().enumerate().take(MAX_LEN) {
         let bits = u64::from(byte & 0x7f);
@@ -62,8 +69,10 @@ pub fn take(bytes: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use bytes::BytesMut;
     use proptest::prelude::*;
+
+    use super::*;
 
     proptest! {
         #[test]

@@ -13,7 +13,7 @@ use crate::{
 pub(crate) fn json(outcome: &Outcome) {
     for (system, samples) in &outcome.samples {
         for (baseline, theirs) in &outcome.samples {
-            if baseline == system || *baseline == System::Flame {
+            if baseline == system || matches!(baseline, System::Flame | System::FlameColocated) {
                 continue;
             }
             let line = json!({
@@ -38,7 +38,7 @@ pub(crate) fn table(outcome: &Outcome) {
         outcome.samples.iter().find(|(system, _)| *system == System::Quinn).map(|(_, samples)| samples);
     for (system, samples) in &outcome.samples {
         println!(
-            "{:8} {:6} {:8} {:>12.1} {:8} p99 {:>8} {:>6} x quinn",
+            "{:8} {:6} {:15} {:>12.1} {:8} p99 {:>8} {:>6} x quinn",
             outcome.workload,
             name(outcome.mode),
             system.name(),

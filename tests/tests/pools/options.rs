@@ -2,10 +2,16 @@
 
 use std::{
     io::Write,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use flame_actor::{CallError, Pool, PoolError, WorkPhase, pool::machine::Failure, task};
+use flame_actor::{
+    CallError, LinkConfig, Pool, PoolError, WorkPhase,
+    backend::{Backend, Boot, BootError, BoxFuture, Instance, ProcessBackend, Resources},
+    pool::machine::Failure,
+    task,
+};
 use flame_tests::{
     Add, Counter, process_id,
     support::{Fleet, Gate, Process, soon, until},
@@ -25,6 +31,7 @@ tests![
     the_runners_of_min_go_after_their_own_time_and_come_back_with_the_next_call,
     beyond_max_queue_a_call_fails_at_once,
     wrong_settings_fail_all_in_one_when_the_pool_is_built,
+    resources_of_a_call_reach_the_backend_that_boots_its_process,
 ];
 
 async fn an_idle_runner_goes_only_when_the_check_that_runs_on_it_agrees() {
@@ -196,12 +203,48 @@ async fn wrong_settings_fail_all_in_one_when_the_pool_is_built() {
         .max_concurrency(0)
         .timeout(Duration::ZERO)
         .boot_timeout(Duration::ZERO)
+        .link(LinkConfig::default().with_lease(Duration::ZERO))
         .backend(fleet.clone())
         .start();
     let Err(PoolError::Settings(wrong)) = built else { panic!("it was built: {built:?}") };
-    assert!(wrong.problems().len() >= 6, "{wrong}");
-    for option in ["Not a name!", "max", "min", "max_concurrency", "timeout", "boot_timeout"] {
+    assert!(wrong.problems().len() >= 7, "{wrong}");
+    for option in ["Not a name!", "max", "min", "max_concurrency", "timeout", "boot_timeout", "lease"] {
         assert!(wrong.to_string().contains(option), "{option} is not in: {wrong}");
     }
     assert_eq!(fleet.boots(), 0);
+}
+
+/// Starts each process with what it is to have, as a backend with containers would.
+struct Sized;
+
+impl Backend for Sized {
+    fn name(&self) -> &str {
+        "sized"
+    }
+
+    fn boot(&self, boot: Boot) -> BoxFuture<Result<Arc<dyn Instance>, BootError>> {
+        let memory = boot.resources.memory().unwrap_or_default();
+        ProcessBackend::new().env(MEMORY, memory.to_string()).boot(boot)
+    }
+}
+
+const MEMORY: &str = "FLAME_TESTS_MEMORY";
+
+/// What the runner was given, and which process it is.
+#[task]
+async fn given() -> (String, u32) {
+    (std::env::var(MEMORY).unwrap_or_default(), std::process::id())
+}
+
+async fn resources_of_a_call_reach_the_backend_that_boots_its_process() {
+    let memory = |mebibytes: u64| Resources::builder().memory(mebibytes << 20).build().unwrap();
+    let fleet = Fleet::of(Sized);
+    let pool = builder("sized").max(2).resources(memory(64)).backend(fleet.clone()).start().unwrap();
+    let (small, first) = soon(pool.call(given::task())).await.unwrap();
+    let (large, second) = soon(pool.call(given::task()).resources(memory(512))).await.unwrap();
+    assert_eq!((small, large), ((64 << 20).to_string(), (512 << 20).to_string()));
+    assert_ne!(first, second, "a runner has what it was booted with");
+    assert_eq!(soon(pool.call(given::task()).resources(memory(64))).await.unwrap().1, first);
+    assert_eq!(soon(pool.call(given::task()).resources(memory(512))).await.unwrap().1, second);
+    assert_eq!(fleet.boots(), 2);
 }

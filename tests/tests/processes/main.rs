@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod colocated;
 mod health;
 mod logs;
 mod losses;
@@ -17,6 +18,13 @@ fn main() -> ExitCode {
     let no_apps = |name: &str, _: &[String]| panic!("no such app: {name}");
     flame_tests::support::main(
         no_apps,
-        [health::tests(), logs::tests(), losses::tests(), nested::tests(), runners::tests()],
+        [
+            colocated::tests(),
+            health::tests(),
+            logs::tests(),
+            losses::tests(),
+            nested::tests(),
+            runners::tests(),
+        ],
     )
 }

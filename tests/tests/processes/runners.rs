@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flame_tests::{Add, Counter, process_id, take};
+use flame_tests::{Add, Counter, process_id, support::Gate, take};
 use rustix::process::Signal;
 
 use crate::support::{begun, builder, is_alive, signal, soon, tests, until};
@@ -54,9 +54,9 @@ async fn dropping_the_last_handle_of_a_pool_ends_its_runners() {
 
 async fn a_runner_that_is_told_to_go_finishes_its_calls_and_gets_no_more() {
     let pool = builder("leaving").max(2).start().unwrap();
-    let (to, mut begun) = begun();
-    let call = actix::spawn(pool.call(take::task(800, to)));
-    let pid = begun.recv().await.unwrap();
+    let mut gate = Gate::new();
+    let call = actix::spawn(pool.call(gate.task()));
+    let pid = gate.arrival().await;
     signal(pid, Signal::TERM);
     // The pool is told at once, and places the next call elsewhere.
     let next = soon(async {
@@ -68,7 +68,8 @@ async fn a_runner_that_is_told_to_go_finishes_its_calls_and_gets_no_more() {
         }
     })
     .await;
-    assert!(is_alive(pid), "the call was still running");
+    assert!(is_alive(pid), "the call is still running");
+    gate.open();
     assert_eq!(soon(call).await.unwrap().unwrap(), pid);
     until("the runner is gone", || !is_alive(pid)).await;
     assert_eq!(pool.call(process_id::task()).await.unwrap(), next);

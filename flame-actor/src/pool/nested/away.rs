@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix::ArbiterHandle;
 use bytes::Bytes;
 use flame_transport::{AskError, NodeId, codec};
 use serde::de::DeserializeOwned;
@@ -9,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::commission::{Commission, Nested};
 use crate::{
     dead_letters,
-    host::Host,
+    host::{Host, protocol::ChildThread},
     pool::{
         child::{Owned, Ownership},
         error::{CallError, PlaceFailure, RunnerLoss},
@@ -54,6 +55,10 @@ impl Away {
         self.host.parent().map_or(USUAL, |parent| parent.max_message())
     }
 
+    pub(super) fn link_arbiter(&self) -> &ArbiterHandle {
+        self.host.link_arbiter()
+    }
+
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         // Without a parent this runner ends, and so does the work.
         if let Some(parent) = self.host.parent() {
@@ -78,7 +83,7 @@ impl Away {
     pub(in crate::pool) async fn place(
         &self,
         (actor, value): (u32, &Encoded),
-        own_arbiter: bool,
+        thread: ChildThread,
         wish: &Wish,
         remote: &Arc<Remote>,
     ) -> Result<Ownership, PlaceFailure> {
@@ -86,7 +91,7 @@ impl Away {
         let parent = self.host.parent().ok_or(PlaceFailure::NotPlaced(Failure::PoolClosed))?;
         // From here on, what is dropped lets the child go.
         let mut ownership = Ownership::new(Owned::Commissioned(parent, child), self.host.node().clone());
-        let work = Nested::Place { actor, child, own_arbiter };
+        let work = Nested::Place { actor, child, thread };
         match self.ask(work, wish, value).await {
             Ok((body, parent)) => {
                 let placed = placed(&body).and_then(|(port, node)| Some((port, codec::decode(node).ok()?)));

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     backend::{InvalidResources, Resources},
+    host::protocol::ChildThread,
     pool::{
         machine::{Affinity, RunnerSeq},
         wish::{Time, Wish},
@@ -43,7 +44,7 @@ pub(super) enum Nested {
         actor: u32,
         /// The runner's number for the child.
         child: u64,
-        own_arbiter: bool,
+        thread: ChildThread,
     },
 }
 

@@ -16,7 +16,7 @@ use super::{
     names,
 };
 use crate::{
-    host::protocol::split,
+    host::protocol::{ChildThread, split},
     pool::{
         Core,
         child::Ownership,
@@ -50,7 +50,7 @@ struct Birth {
     /// The number of its type.
     actor: u32,
     value: Encoded,
-    own_arbiter: bool,
+    thread: ChildThread,
     wish: Wish,
     /// The runner's number for it.
     child: u64,
@@ -93,9 +93,9 @@ impl Commissions {
                 let call = Call { task, body, wish, retries };
                 from.spawn(make_call(core, call, detached, owed, Arc::clone(from)));
             }
-            Nested::Place { actor, child, own_arbiter } => {
+            Nested::Place { actor, child, thread } => {
                 self.children().insert(child, Stage::Starting { detached: false });
-                let birth = Birth { core, actor, value: body, own_arbiter, wish, child };
+                let birth = Birth { core, actor, value: body, thread, wish, child };
                 from.spawn(Arc::clone(self).place(birth, owed, Arc::clone(from)));
             }
         }
@@ -137,9 +137,9 @@ impl Commissions {
     }
 
     async fn place(self: Arc<Self>, birth: Birth, owed: Owed, from: Arc<Peer>) {
-        let Birth { core, actor, value, own_arbiter, wish, child } = birth;
+        let Birth { core, actor, value, thread, wish, child } = birth;
         let remote = Remote::unconnected();
-        let start = Start { core, actor, own_arbiter, lifetime: None, wish };
+        let start = Start { core, actor, thread, lifetime: None, wish };
         let outcome = tokio::select! {
             biased;
             outcome = start.settle(&value, &remote) => outcome,

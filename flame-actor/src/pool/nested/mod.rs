@@ -19,6 +19,8 @@ mod names;
 
 use std::sync::Arc;
 
+use actix::ArbiterHandle;
+
 use super::{Core, error::CallError};
 
 pub use names::UnknownPool;
@@ -59,6 +61,14 @@ impl Site {
             Self::Here(core) => Some(core.parent.threads.network().enter()),
             // The parent has them.
             Self::Away(_) => None,
+        }
+    }
+
+    /// The thread of the links that lead to the pool's runners, or of this runner's link.
+    pub(super) fn link_arbiter(&self) -> &ArbiterHandle {
+        match self {
+            Self::Here(core) => core.parent.threads.link_arbiter(),
+            Self::Away(away) => away.link_arbiter(),
         }
     }
 

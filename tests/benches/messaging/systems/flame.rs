@@ -1,14 +1,15 @@
 //! This project: an actor that was placed on a runner, which is a process.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, time::Duration};
 
 use actix::prelude::*;
 use bytes::Bytes;
 use flame_actor::{Child, Pool, Request, remote};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
-use super::obey;
-use crate::workload::{Client, Receipts};
+use super::{obey, obey_by};
+use crate::workload::{self, Client, Receipts, Sample, Workload};
 
 /// Echoes and counts.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -51,6 +52,32 @@ pub(super) async fn call() {
     let echo = pool.place_child(Echo::default()).await.expect("a child");
     obey(Placed { echo, receipts: RefCell::new(Receipts::new()) }).await;
     pool.stop().await;
+}
+
+/// The actor on the thread of its runner's link, and its caller on that of the parent's links.
+pub(super) async fn call_colocated() {
+    let pool = Pool::builder("echo").max(1).start().expect("a pool");
+    let echo = pool.place_child(Echo::default()).colocated().await.expect("a child");
+    let mut idle = Some(Placed { echo, receipts: RefCell::new(Receipts::new()) });
+    obey_by(async |workload, time| {
+        let (sample, placed) = run_beside(&pool, idle.take().expect("back again"), workload, time).await;
+        idle = Some(placed);
+        sample
+    })
+    .await;
+    drop(idle);
+    pool.stop().await;
+}
+
+async fn run_beside(pool: &Pool, placed: Placed, workload: Workload, time: Duration) -> (Sample, Placed) {
+    let (done, sample) = oneshot::channel();
+    pool.link_arbiter().spawn_fn(move || {
+        actix::spawn(async move {
+            let sample = workload::run(&placed, workload, time).await;
+            let _ = done.send((sample, placed));
+        });
+    });
+    sample.await.expect("a sample")
 }
 
 struct Placed {

@@ -17,7 +17,7 @@ use clap::ValueEnum;
 
 use crate::{
     cpus,
-    workload::{self, Client, Workload},
+    workload::{self, Client, Sample, Workload},
 };
 
 /// The argument that makes this executable the calling process of a system.
@@ -30,6 +30,8 @@ pub(crate) const CALLEE: &str = "callee";
 pub(crate) enum System {
     /// This project: a placed actor, apart from the network thread.
     Flame,
+    /// The same, the actor and its caller on the threads of their links.
+    FlameColocated,
     /// A QUIC stream, with the same encryption and tuning: the limit.
     Quinn,
     /// A TCP connection, not encrypted.
@@ -39,11 +41,13 @@ pub(crate) enum System {
 }
 
 impl System {
-    pub(crate) const ALL: [Self; 4] = [Self::Flame, Self::Quinn, Self::Tcp, Self::Actix];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Flame, Self::FlameColocated, Self::Quinn, Self::Tcp, Self::Actix];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Flame => "flame",
+            Self::FlameColocated => "flame-colocated",
             Self::Quinn => "quinn",
             Self::Tcp => "tcp",
             Self::Actix => "actix",
@@ -61,6 +65,7 @@ pub(crate) fn call(system: &str) {
     actix::System::new().block_on(async {
         match System::named(system) {
             System::Flame => flame::call().await,
+            System::FlameColocated => flame::call_colocated().await,
             System::Quinn => quinn::call().await,
             System::Tcp => tcp::call().await,
             System::Actix => actix_alone::call().await,
@@ -75,13 +80,18 @@ pub(crate) fn serve(system: &str) {
         match System::named(system) {
             System::Quinn => quinn::serve().await,
             System::Tcp => tcp::serve().await,
-            System::Flame | System::Actix => {}
+            System::Flame | System::FlameColocated | System::Actix => {}
         }
     });
 }
 
 /// Does what standard input says.
 async fn obey(client: impl Client) {
+    obey_by(async |workload, time| workload::run(&client, workload, time).await).await;
+}
+
+/// The same, by a way of one's own.
+async fn obey_by(mut run: impl AsyncFnMut(Workload, Duration) -> Sample) {
     say("ready");
     // Nothing else is to be done meanwhile, so waiting for the next line may hold this thread.
     for line in io::stdin().lock().lines() {
@@ -89,7 +99,7 @@ async fn obey(client: impl Client) {
         let (workload, milliseconds) = line.split_once(' ').expect("a workload and a time");
         let workload = Workload::from_str(workload, false).expect("a workload");
         let time = Duration::from_millis(milliseconds.parse().expect("milliseconds"));
-        say(&workload::run(&client, workload, time).await.to_string());
+        say(&run(workload, time).await.to_string());
     }
 }
 
