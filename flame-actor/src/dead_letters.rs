@@ -28,6 +28,9 @@ pub struct DeadLetter {
     /// The type of the message, or the path of the task; `None` where it is not known any more: the message came from another
     /// node, for an actor that has gone.
     pub subject: Option<&'static str>,
+    /// How many messages: 1, but for those that were under way to a node when it was lost. Of these the link knows only how many it had
+    /// no receipt for, and receipts are given for many at a time: so many at the most were not handled, and perhaps all were.
+    pub messages: u64,
     /// The other node, where it is known.
     pub node: Option<NodeId>,
     /// Why: a [`SendError`](crate::SendError) of a message, a [`CallError`](crate::CallError) of a cast.
@@ -75,12 +78,32 @@ pub(crate) fn publish<E: Error + Send + Sync + Clone + 'static>(
     node: Option<&NodeId>,
     reason: &E,
 ) {
-    OF_PROCESS.publish(|| DeadLetter { subject, node: node.cloned(), reason: Arc::new(reason.clone()) });
+    let letter =
+        || DeadLetter { subject, messages: 1, node: node.cloned(), reason: Arc::new(reason.clone()) };
+    OF_PROCESS.publish(letter);
+}
+
+/// The same of several messages, of which nothing else is known.
+pub(crate) fn publish_some<E: Error + Send + Sync + Clone + 'static>(
+    messages: u64,
+    node: Option<&NodeId>,
+    reason: &E,
+) {
+    OF_PROCESS.publish(|| DeadLetter {
+        subject: None,
+        messages,
+        node: node.cloned(),
+        reason: Arc::new(reason.clone()),
+    });
 }
 
 impl fmt::Display for DeadLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.subject.unwrap_or("a message"))?;
+        match (self.subject, self.messages) {
+            (Some(subject), _) => f.write_str(subject)?,
+            (None, 1) => f.write_str("a message")?,
+            (None, messages) => write!(f, "up to {messages} messages")?,
+        }
         if let Some(node) = &self.node {
             write!(f, " ({node})")?;
         }

@@ -97,6 +97,26 @@ impl Handler<Write> for Scribe {
     }
 }
 
+/// The same, reported to somebody else.
+#[derive(Debug, Message, Serialize, Deserialize)]
+#[rtype(result = "u32")]
+pub struct WriteTo {
+    /// Who hears of it, and nobody else.
+    pub reader: RemoteRecipient<Deed>,
+    /// What is written, of no sender.
+    pub number: u64,
+}
+
+#[remote]
+impl Handler<WriteTo> for Scribe {
+    type Result = u32;
+
+    fn handle(&mut self, WriteTo { reader, number }: WriteTo, _: &mut Context<Self>) -> u32 {
+        reader.do_send(Deed { pid: std::process::id(), at: 0, act: Act::Wrote(0, number) });
+        std::process::id()
+    }
+}
+
 /// What a scribe does to itself.
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "()")]

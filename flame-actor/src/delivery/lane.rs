@@ -26,6 +26,8 @@ pub(crate) struct Lane<A: Actor<Context = Context<A>>> {
     methods: &'static [Methods<A>],
     peer: Arc<Peer>,
     fate: Fate,
+    /// What it does not take goes back to the sender.
+    returns: bool,
     _export: ExportGuard,
 }
 
@@ -41,7 +43,15 @@ impl<A: Actor<Context = Context<A>>> Lane<A> {
         fate: Fate,
         export: ExportGuard,
     ) -> Self {
-        Self { inbox: Some(inbox), answers, methods, peer, fate, _export: export }
+        Self { inbox: Some(inbox), answers, methods, peer, fate, returns: false, _export: export }
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> Lane<A> {
+    /// Sends back what comes too late, for the actor's next incarnation.
+    pub(crate) fn returning(mut self, returns: bool) -> Self {
+        self.returns = returns;
+        self
     }
 }
 
@@ -85,7 +95,8 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Lane<A> {
 impl<A: Actor<Context = Context<A>>> Drop for Lane<A> {
     fn drop(&mut self) {
         if let Some(inbox) = self.inbox.take() {
-            inbox.close(&self.fate.get().encode());
+            let reason = self.fate.get().encode();
+            if self.returns { inbox.close_and_return(&reason) } else { inbox.close(&reason) }
         }
     }
 }

@@ -92,7 +92,7 @@ pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwne
     let answer = answer_naming(inbox.port());
     let lane =
         Lane::new(inbox, link.answers(), registry.methods::<A>(), Arc::clone(&peer), fate.clone(), export);
-    ctx.spawn(lane);
+    ctx.spawn(lane.returning(supervised));
     host.children().insert(child, stop.clone());
     let life = Life {
         context: Some(Box::pin(ctx.into_future(actor))),

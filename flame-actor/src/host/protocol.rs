@@ -126,6 +126,10 @@ pub(crate) enum ToParent {
     LetGo {
         /// The runner's number for it.
         child: u64,
+        /// What its owner says of it.
+        reason: Option<String>,
+        /// When it is ended by force, if it does not stop.
+        grace: Option<Duration>,
     },
     /// It gives up ownership of such a child, which lives on.
     Detach {

@@ -63,8 +63,7 @@ impl<A: Actor<Context = Context<A>>> Child<A> {
     /// Stops the actor, and says why and how long it may take. `stopping` and `stopped` run on its runner; an actor that has
     /// not ended within `grace` (`stopping` kept it, or it waits for something) is ended by force at its next await.
     ///
-    /// The [`Watch`] resolves when it has ended, with [`DownReason::Shutdown`]; it can be dropped. A child that a runner has placed
-    /// is let go as by dropping it: reason and grace are not handed on.
+    /// The [`Watch`] resolves when it has ended, with [`DownReason::Shutdown`]; it can be dropped.
     ///
     /// # Examples
     ///
@@ -94,12 +93,10 @@ impl<A: Actor<Context = Context<A>>> Child<A> {
     /// # }
     /// ```
     pub fn stop(self, reason: impl Into<String>, grace: Duration) -> Watch {
-        let Self { address, mut ownership } = self;
+        let Self { address, ownership } = self;
         let watch = address.watch();
-        if let Some(owned) = ownership.owned.take() {
-            // It has to fit into a notice.
-            owned.stop(Some(cut(reason.into())), Some(grace));
-        }
+        // It has to fit into a notice.
+        ownership.stop(Some(cut(reason.into())), Some(grace));
         watch
     }
 
@@ -142,6 +139,13 @@ impl Ownership {
         &self.node
     }
 
+    /// Has the child stop, for what reason and with what grace its owner says.
+    pub(super) fn stop(mut self, reason: Option<String>, grace: Option<Duration>) {
+        if let Some(owned) = self.owned.take() {
+            owned.stop(reason, grace);
+        }
+    }
+
     pub(super) fn detach(mut self) {
         if let Some(Owned::Commissioned(parent, child)) = self.owned.take() {
             tell(&parent, &ToParent::Detach { child });
@@ -167,7 +171,7 @@ impl Owned {
                 let reason = reason.map_or(DownReason::Stopped, |reason| DownReason::Shutdown { reason });
                 supervised.feed(Event::Stop { reason, grace });
             }
-            Self::Commissioned(parent, child) => tell(&parent, &ToParent::LetGo { child }),
+            Self::Commissioned(parent, child) => tell(&parent, &ToParent::LetGo { child, reason, grace }),
         }
     }
 }

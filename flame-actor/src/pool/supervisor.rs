@@ -266,7 +266,7 @@ impl Ear {
     fn hear(&self, body: &[u8]) {
         match codec::decode(body) {
             Ok(ToParent::Log(lines)) => logs::relay(lines, self.peer.node().name(), &self.pool),
-            Ok(ToParent::LetGo { child }) => self.commissions.let_go(child),
+            Ok(ToParent::LetGo { child, reason, grace }) => self.commissions.stop(child, reason, grace),
             Ok(ToParent::Detach { child }) => self.commissions.detach(child),
             Ok(ToParent::Snapshot { child, body }) => self.snapshot(child, body),
             _ => self.wonder(),

@@ -43,6 +43,11 @@ pub(super) fn hand_over() -> BytesMut {
     body
 }
 
+/// Whether a message is that one, which is no user's.
+pub(super) fn is_hand_over(message: &Encoded) -> bool {
+    matches!(message, Encoded::Whole(body) if *body == hand_over())
+}
+
 thread_local! {
     static SCRATCH: Cell<BytesMut> = Cell::new(BytesMut::new());
 }

@@ -8,12 +8,12 @@ use std::{
 
 use actix::ArbiterHandle;
 use bytes::{Bytes, BytesMut};
-use flame_transport::{Inbox, Joined, Link, LinkLost, MAIN_PORT, NodeId, Service, varint};
+use flame_transport::{Inbox, Joined, Lane, Link, LinkLost, MAIN_PORT, NodeId, Service, varint};
 
 use super::{
     error::{DownReason, SendError},
     export::{ExportKey, Exportable},
-    reference,
+    reference::{self, Encoded},
     target::{Keeper, Remote},
     watching::{DOWN, UNWATCH, WATCH},
 };
@@ -37,6 +37,15 @@ pub(crate) trait PeerEvents: Send + Sync + 'static {
     }
 }
 
+/// Takes back what returns unhandled from a port of the peer's.
+pub(super) trait TakesBack: Send + Sync {
+    /// A message that has no answer is here again; those with one come back to who asked. All come in order.
+    fn take_back(&self, message: Encoded);
+
+    /// Nothing returns any more.
+    fn settled(&self);
+}
+
 /// A node that this one has a link to.
 pub(crate) struct Peer {
     /// Set when the link has started, before anything can come over it.
@@ -48,6 +57,8 @@ pub(crate) struct Peer {
     exports: Mutex<Exports>,
     remotes: Mutex<HashMap<u32, Weak<Remote>>>,
     holds: Mutex<Holds>,
+    /// Who takes back what returns from the peer's ports.
+    returns: Mutex<HashMap<u32, Arc<dyn TakesBack>>>,
     /// Who waits for the loss of the peer, or for the end of one of its actors.
     pub(super) vigil: Vigil,
     /// How the peer's instance ended, if that was seen before the loss of the link.
@@ -112,6 +123,7 @@ impl Peer {
             exports: Mutex::default(),
             remotes: Mutex::default(),
             holds: Mutex::default(),
+            returns: Mutex::default(),
             vigil: Vigil::default(),
             exit: OnceLock::new(),
             watched: Mutex::default(),
@@ -235,6 +247,23 @@ impl Peer {
         let number = holds.next;
         holds.by_number.insert(number, references);
         number
+    }
+
+    /// What is held under a number.
+    pub(super) fn held(&self, hold: u64) -> Vec<Arc<Remote>> {
+        lock(&self.holds).by_number.get(&hold).cloned().unwrap_or_default()
+    }
+
+    /// The lane to a port of the peer's that it has named once and that sends back what it does not handle; `None` on a lost link.
+    pub(super) fn returning_lane(&self, port: u32, taker: Arc<dyn TakesBack>) -> Option<Lane> {
+        let link = self.link()?;
+        // In place before anything can come back.
+        lock(&self.returns).insert(port, taker);
+        let lane = link.returning_lane(port);
+        if lane.is_none() {
+            lock(&self.returns).remove(&port);
+        }
+        lane
     }
 
     /// The end of a hold: its message was read, or never sent.
@@ -390,6 +419,31 @@ impl Service for Upcalls {
             MAIN_PORT => reference::retract(reference::body_of_ask(&body), &peer),
             _ => reference::retract(&body, &peer),
         }
+    }
+
+    fn returned(&self, port: u32, body: Bytes) {
+        let Some(peer) = self.0.upgrade() else { return };
+        let Some(taker) = lock(&peer.returns).get(&port).cloned() else {
+            return self.unsent(port, body, true);
+        };
+        match reference::reclaim(&body, &peer) {
+            Some(message) => taker.take_back(message),
+            None => dead_letters::publish(None, Some(&peer.node), &SendError::Unreachable),
+        }
+    }
+
+    fn settled(&self, port: u32) {
+        let taker = self.0.upgrade().and_then(|peer| lock(&peer.returns).remove(&port));
+        if let Some(taker) = taker {
+            taker.settled();
+        }
+    }
+
+    fn unaccounted(&self, port: u32, messages: u64, reason: &LinkLost) {
+        let Some(peer) = self.0.upgrade().filter(|_| port != MAIN_PORT) else { return };
+        tracing::debug!(target: "flame::dead_letter", peer = %peer.node, messages, "messages were under way to a node that is lost");
+        let error = SendError::NodeLost { node: peer.node.clone(), reason: reason.clone() };
+        dead_letters::publish_some(messages, Some(&peer.node), &error);
     }
 
     fn lost(&self, reason: &LinkLost) {

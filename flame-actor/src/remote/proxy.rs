@@ -35,7 +35,7 @@ use futures_util::Stream;
 use super::{
     error::SendError,
     export::pointer_of,
-    line::Patience,
+    line::{Done, Patience},
     outgoing::{SerdeMessage, dead_letter, tell, with_encoded},
     request::decode_answer,
     target::Remote,
@@ -154,7 +154,7 @@ impl<M: SerdeMessage> Proxy<M> {
                 let asked = with_encoded(self.method, message, limit, |ready| {
                     self.remote.ask_then(
                         ready,
-                        Box::new(move |outcome| {
+                        Done::new(Arc::default(), move |outcome| {
                             let Ok((body, peer)) = outcome else { return };
                             // The user's decoding has no place on the network thread.
                             peer.clone().spawn(async move {

@@ -297,6 +297,39 @@ pub(super) fn retract(body: &[u8], peer: &Peer) {
     debug_assert!(retracted.is_some(), "a body that this node has written");
 }
 
+/// Makes a body of this node's that had no effect a message again that may go over another link. What it counted and kept on
+/// the first is taken back. `None` if an actor that it refers to has gone.
+pub(super) fn reclaim(body: &Bytes, peer: &Arc<Peer>) -> Option<Encoded> {
+    if !refers(body) {
+        return Some(Encoded::Whole(body.clone()));
+    }
+    let encoded = (|| {
+        let Head { method, context, mut rest, .. } = parse_head(body).ok()?;
+        let (count, hold) = (varint::take(&mut rest)?, varint::take(&mut rest)?);
+        let mut kept = peer.held(hold).into_iter();
+        let mut references = Vec::new();
+        for _ in 0..count {
+            let (&side, behind) = rest.split_first()?;
+            rest = behind;
+            let (port, method) = (varint::take(&mut rest)?, varint::take(&mut rest)?);
+            let (port, method) = (u32::try_from(port).ok()?, u32::try_from(method).ok()?);
+            references.push(if side == OF_SENDER {
+                let actor = peer.exported(port)?;
+                match actor.relayed() {
+                    Some(remote) => Reference::Remote(Arc::clone(remote), method),
+                    None => Reference::Local(actor, method),
+                }
+            } else {
+                Reference::Remote(kept.next()?, method)
+            });
+        }
+        let (context, payload) = (body.slice_ref(context), body.slice_ref(rest));
+        Some(Encoded::Referring { method, context, payload, references })
+    })();
+    retract(body, peer);
+    encoded
+}
+
 fn parse_table(body: &mut &[u8], peer: &Arc<Peer>) -> Result<Vec<Resolved>, BadBody> {
     let count = varint::take(body).filter(|&count| count <= MAX_REFERENCES).ok_or(BadBody)?;
     let hold = varint::take(body).ok_or(BadBody)?;

@@ -8,6 +8,8 @@
 //! - **Order and at most once** are those of the two lanes, one behind the other.
 //! - **Back-pressure** goes through: a message is taken only while the actor's own lane has room, and its sender gets credit
 //!   for it when it has left. So the parent holds no more than what the first lane lets wait.
+//! - **Cancelling** goes through: a question whose asker has gone is not handed on, and one that waits for the actor's lane never
+//!   leaves.
 //! - **Identity**: each link has one relay for a target. One that comes back to this node, or goes on to the actor's own, is
 //!   the target again (see `parse_table` and `Encoded::for_link`), so that no chain is made.
 //! - **The end** of the actor or of its node closes the port with the reason; the last reference to the port ends the relay,
@@ -17,7 +19,7 @@ use std::{
     any::Any,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
@@ -26,7 +28,7 @@ use flame_transport::{Answers, Body, Inbox, LaneWatch, Owed};
 use super::{
     error::{DownReason, Refusal, SendError},
     export::{ExportKey, Exportable},
-    line::{Answered, Patience, report_dead},
+    line::{Answered, Asker, Done, Patience, report_dead},
     peer::{ExportGuard, Peer},
     reference::{BadBody, Encoded, Ready, answer_naming, parse},
     target::Remote,
@@ -186,8 +188,14 @@ fn hand_on(body: &[u8], owed: Option<Owed>, from: &Arc<Peer>, target: &Arc<Remot
     match owed {
         None => report_dead(from, target.tell(message, Patience::InTurn)),
         Some(owed) => {
-            let asker = Arc::clone(from);
-            target.ask_then(message, Box::new(move |outcome| hand_back(outcome, owed, &asker)));
+            // What happens to the one who waits there happens to the question here.
+            let asker = Arc::<Asker>::default();
+            let gone = Waker::from(Arc::clone(&asker));
+            if owed.poll_cancelled(&mut Context::from_waker(&gone)).is_ready() {
+                return;
+            }
+            let from = Arc::clone(from);
+            target.ask_then(message, Done::new(asker, move |outcome| hand_back(outcome, owed, &from)));
         }
     }
 }

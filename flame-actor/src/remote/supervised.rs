@@ -19,9 +19,9 @@ use flame_transport::{Body, Lane};
 
 use super::{
     error::{DownReason, SendError},
-    line::{Done, Line, Patience, Pending},
-    outgoing::hand_over,
-    peer::Peer,
+    line::{Done, Line, Patience, Pending, report_dead},
+    outgoing::{hand_over, is_hand_over},
+    peer::{Peer, TakesBack},
     reference::{Encoded, Ready},
 };
 use crate::{
@@ -44,6 +44,7 @@ pub(crate) struct Supervised {
 }
 
 struct State {
+    me: Weak<Supervised>,
     machine: Machine<Letter, Notify, Encoded>,
     /// To the incarnation that serves.
     line: Option<(Incarnation, Line)>,
@@ -67,6 +68,7 @@ pub(crate) enum Order {
 #[derive(Default)]
 struct After {
     refused: Vec<(Letter, Refusal)>,
+    failed: Vec<(Done, SendError)>,
     told: Vec<(Notify, DownReason)>,
     wakers: Vec<Waker>,
     ended: Option<(Incarnation, Line)>,
@@ -78,13 +80,17 @@ impl Supervised {
     pub(crate) fn new(policy: Policy, value: Encoded, max_message: usize) -> Arc<Self> {
         let mut actions = Vec::new();
         let machine = Machine::new(policy, value, &mut actions);
-        let mut state = State { machine, line: None, orders: VecDeque::new(), wakers: Vec::new() };
-        state.sort(actions, &mut After::default());
-        Arc::new(Self {
-            state: Mutex::new(state),
-            changed: tokio::sync::Notify::new(),
-            abandoned: AtomicBool::new(false),
-            max_message,
+        Arc::new_cyclic(|me| {
+            let mut state =
+                State { me: me.clone(), machine, line: None, orders: VecDeque::new(), wakers: Vec::new() };
+            // The first start, and nothing else.
+            drop(state.sort(actions, &mut After::default()));
+            Self {
+                state: Mutex::new(state),
+                changed: tokio::sync::Notify::new(),
+                abandoned: AtomicBool::new(false),
+                max_message,
+            }
         })
     }
 
@@ -99,12 +105,17 @@ impl Supervised {
 
     /// An incarnation takes messages at a port which its node has named once.
     pub(crate) fn started(&self, incarnation: Incarnation, peer: &Arc<Peer>, port: u32) {
-        let Some(link) = peer.link() else { return };
-        let line = Line { peer: Arc::clone(peer), lane: link.lane(port) };
         let mut state = self.state();
+        let charge = state.charge(incarnation);
         let mut after = After::default();
-        let before = state.line.replace((incarnation, line));
+        let lane = peer.returning_lane(port, Arc::new(charge));
+        let is_lost = lane.is_none();
+        let line = lane.map(|lane| (incarnation, Line { peer: Arc::clone(peer), lane }));
+        let before = std::mem::replace(&mut state.line, line);
         state.on(Event::Started(incarnation), &mut after);
+        if is_lost {
+            state.on(Event::Settled(incarnation), &mut after);
+        }
         // It may have ended before its start was told.
         let unused = if state.machine.serving() == Some(incarnation) { None } else { state.line.take() };
         drop(state);
@@ -145,38 +156,47 @@ impl Supervised {
 
     /// To the incarnation that serves.
     pub(super) fn line(&self) -> Option<Line> {
-        self.state().serving().cloned()
+        self.state().serving().map(|(_, line)| line.clone())
     }
 
     pub(super) fn tell(&self, message: Ready<'_>, patience: Patience) -> Result<(), SendError> {
         let mut state = self.state();
-        match state.serving() {
-            Some(line) => line.tell(message, patience),
-            None => self.post(state, message.into_encoded(), None),
+        if let Some((_, line)) = state.serving() {
+            match line.tell_lent(&message, patience) {
+                Err(error) if is_end(&error) => state.fall_silent(),
+                sent => return sent,
+            }
         }
+        self.post(state, message.into_encoded(), None)
     }
 
     pub(super) fn ask(&self, message: Ready<'_>, patience: Patience) -> Result<Pending, SendError> {
-        let mut state = self.state();
-        match state.serving() {
-            Some(line) => line.ask(message, patience),
-            None => {
-                let (done, pending) = Pending::queued();
-                self.post(state, message.into_encoded(), Some(done))?;
-                Ok(pending)
-            }
-        }
+        let (done, pending) = Pending::queued();
+        self.ask_or_post(message, patience, done).map(|()| pending).map_err(|(error, _)| error)
     }
 
     pub(super) fn ask_then(&self, message: Encoded, done: Done) {
-        let mut state = self.state();
-        match state.serving() {
-            Some(line) => line.ask_then(message, done),
-            None => {
-                // Refused, it is dropped, and with it the one who waits.
-                let _ = self.post(state, message, Some(done));
-            }
+        let asked = self.ask_or_post(Ready::Referring(message), Patience::InTurn, done);
+        if let Err((error, Some(done))) = asked {
+            done.call(Err(error));
         }
+    }
+
+    fn ask_or_post(
+        &self,
+        message: Ready<'_>,
+        patience: Patience,
+        mut done: Done,
+    ) -> Result<(), (SendError, Option<Done>)> {
+        let mut state = self.state();
+        if let Some((incarnation, line)) = state.serving().cloned() {
+            match line.ask_lent(&message, patience, done, state.charge(incarnation).way_back()) {
+                Err((error, Some(unasked))) if is_end(&error) => done = unasked,
+                asked => return asked,
+            }
+            state.fall_silent();
+        }
+        self.post(state, message.into_encoded(), Some(done)).map_err(|error| (error, None))
     }
 
     pub(super) fn watch(self: &Arc<Self>, notify: Notify) -> EndWatch {
@@ -202,7 +222,7 @@ impl Supervised {
         if let Some(reason) = state.machine.gone() {
             return Poll::Ready(Err(reason.clone()));
         }
-        if let Some(line) = state.serving() {
+        if let Some((_, line)) = state.serving() {
             return Poll::Ready(Ok(line.lane.clone()));
         }
         state.wakers.retain(|waker| !waker.will_wake(cx.waker()));
@@ -232,17 +252,8 @@ impl Supervised {
         }
         after.wakers.into_iter().for_each(Waker::wake);
         after.told.into_iter().for_each(|(notify, reason)| notify.tell(reason));
-        for ((message, done), refusal) in after.refused {
-            drop(message);
-            let error = SendError::from(refusal);
-            match done {
-                Some(done) => done(Err(error)),
-                None => {
-                    tracing::debug!(target: "flame::dead_letter", %error, "a message to an actor that was not started again");
-                    dead_letters::publish(None, None, &error);
-                }
-            }
-        }
+        after.refused.into_iter().for_each(|(letter, refusal)| refuse(letter, &refusal.into()));
+        after.failed.into_iter().for_each(|(done, error)| done.call(Err(error)));
         drop(after.ended);
     }
 
@@ -252,43 +263,62 @@ impl Supervised {
 }
 
 impl State {
+    fn charge(&self, incarnation: Incarnation) -> Charge {
+        Charge { supervised: self.me.clone(), incarnation }
+    }
+
     /// The way to the incarnation that serves.
-    fn serving(&mut self) -> Option<&Line> {
+    fn serving(&mut self) -> Option<&(Incarnation, Line)> {
         let serving = self.machine.serving()?;
-        let (incarnation, line) = self.line.as_ref()?;
-        if *incarnation == serving && !line.lane.is_closed() {
-            return self.line.as_ref().map(|(_, line)| line);
+        if !self.line.as_ref().is_some_and(|(there, line)| *there == serving && !line.lane.is_closed()) {
+            // Its end, or the loss of its node, is about to be told.
+            self.fall_silent();
+            return None;
         }
-        // Its end, or the loss of its node, is about to be told.
-        self.machine.on(Event::Silent(serving), Instant::now(), &mut Vec::new());
-        None
+        self.line.as_ref()
+    }
+
+    /// The lane to the incarnation that serves has ended.
+    fn fall_silent(&mut self) {
+        if let Some(serving) = self.machine.serving() {
+            self.machine.on(Event::Silent(serving), Instant::now(), &mut Vec::new());
+        }
     }
 
     fn on(&mut self, event: Event<Letter, Encoded>, after: &mut After) {
         let mut actions = Vec::new();
         let (was_serving, woke) = (self.machine.serving(), self.machine.next_wake());
         self.machine.on(event, Instant::now(), &mut actions);
-        self.sort(actions, after);
+        let unsent = self.sort(actions, after);
         if self.machine.serving() != was_serving {
             after.wakers.append(&mut self.wakers);
         }
         let wake = self.machine.next_wake();
         after.changed |= wake != woke;
-        if wake.is_some() || self.machine.gone().is_some() {
-            after.changed |= self.machine.gone().is_some();
+        after.changed |= self.machine.gone().is_some();
+        if self.machine.is_settled() && (wake.is_some() || self.machine.gone().is_some()) {
             after.ended = self.line.take();
+        }
+        // The lane had ended before they could be sent.
+        for (incarnation, message) in unsent {
+            let bytes = message.0.len();
+            self.on(Event::Returned { incarnation, message, bytes }, after);
         }
     }
 
-    fn sort(&mut self, actions: Vec<Action<Letter, Notify, Encoded>>, after: &mut After) {
+    /// Does what can be done at once, and returns what could not be delivered.
+    fn sort(
+        &mut self,
+        actions: Vec<Action<Letter, Notify, Encoded>>,
+        after: &mut After,
+    ) -> Vec<(Incarnation, Letter)> {
+        let mut unsent = Vec::new();
         for action in actions {
             let order = match action {
-                Action::Deliver { incarnation, message: (message, done) } => {
-                    match &self.line {
-                        Some((there, line)) if *there == incarnation => line.send_waiting(message, done),
-                        // Its link went before it could be used; the machine will hear of it.
-                        _ => after.refused.push(((message, done), Refusal::Restarting)),
-                    }
+                Action::Deliver { incarnation, message } => {
+                    unsent.extend(
+                        self.deliver(incarnation, message, after).map(|message| (incarnation, message)),
+                    );
                     continue;
                 }
                 Action::HandOver(incarnation) => {
@@ -316,7 +346,46 @@ impl State {
             self.orders.push_back(order);
             after.changed = true;
         }
+        unsent
     }
+
+    /// Puts a message onto the lane of an incarnation. It comes back if that has ended.
+    fn deliver(
+        &self,
+        incarnation: Incarnation,
+        (message, done): Letter,
+        after: &mut After,
+    ) -> Option<Letter> {
+        let Some((_, line)) = self.line.as_ref().filter(|(there, _)| *there == incarnation) else {
+            return Some((message, done));
+        };
+        let message = Ready::Referring(message);
+        let Some(done) = done else {
+            return match line.tell_lent(&message, Patience::Bounded) {
+                Err(error) if is_end(&error) => Some((message.into_encoded(), None)),
+                sent => {
+                    report_dead(&line.peer, sent);
+                    None
+                }
+            };
+        };
+        if done.is_unwanted() {
+            return None;
+        }
+        match line.ask_lent(&message, Patience::InTurn, done, self.charge(incarnation).way_back()) {
+            Ok(()) => None,
+            Err((error, done)) if is_end(&error) => Some((message.into_encoded(), done)),
+            Err((error, done)) => {
+                after.failed.extend(done.map(|done| (done, error)));
+                None
+            }
+        }
+    }
+}
+
+/// Whether a message was not sent because its lane has ended.
+fn is_end(error: &SendError) -> bool {
+    matches!(error, SendError::Gone(_) | SendError::NodeLost { .. })
 }
 
 impl From<Refusal> for SendError {
@@ -340,6 +409,45 @@ impl Charge {
     pub(crate) fn feed(&self, event: impl FnOnce(Incarnation) -> Event<Letter, Encoded>) {
         if let Some(supervised) = self.supervised.upgrade() {
             supervised.feed(event(self.incarnation));
+        }
+    }
+
+    /// Where an ask goes that the incarnation did not handle.
+    fn way_back(self) -> impl FnOnce(Encoded, Done) + Send {
+        move |message, done| self.return_letter((message, Some(done)))
+    }
+
+    fn return_letter(&self, letter: Letter) {
+        match self.supervised.upgrade() {
+            Some(supervised) => {
+                let (bytes, incarnation) = (letter.0.len(), self.incarnation);
+                supervised.feed(Event::Returned { incarnation, message: letter, bytes });
+            }
+            None => refuse(letter, &SendError::Gone(DownReason::Stopped)),
+        }
+    }
+}
+
+impl TakesBack for Charge {
+    fn take_back(&self, message: Encoded) {
+        if !is_hand_over(&message) {
+            self.return_letter((message, None));
+        }
+    }
+
+    fn settled(&self) {
+        self.feed(Event::Settled);
+    }
+}
+
+/// Tells whoever has to hear of it that a message is not delivered.
+fn refuse((message, done): Letter, error: &SendError) {
+    drop(message);
+    match done {
+        Some(done) => done.call(Err(error.clone())),
+        None => {
+            tracing::debug!(target: "flame::dead_letter", %error, "a message to an actor that was not started again");
+            dead_letters::publish(None, None, error);
         }
     }
 }

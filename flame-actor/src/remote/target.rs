@@ -110,7 +110,7 @@ impl Remote {
         watchers.into_iter().for_each(|watcher| watcher.tell(reason.clone()));
         for (_, done) in messages {
             match done {
-                Some(done) => done(Err(SendError::Gone(reason.clone()))),
+                Some(done) => done.call(Err(SendError::Gone(reason.clone()))),
                 None => {
                     tracing::debug!(target: "flame::dead_letter", %reason, "a message to an actor that was not started");
                     dead_letters::publish(None, None, &SendError::Gone(reason.clone()));

@@ -19,8 +19,8 @@ pub enum Restart {
 
 /// What becomes of messages to a child that is being started again.
 ///
-/// From when its parent knows of the end. A message that reaches the incarnation which has just ended is not handled, and
-/// fails with [`SendError::Gone`](crate::SendError::Gone); without an answer to fail, it is a dead letter.
+/// A message that reaches an incarnation which has just ended comes back, and belongs to these: it waits in front of what was sent
+/// later. Only what the incarnation may have handled is not sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Between {
     /// They wait for the new incarnation, up to this many of them and 1 MiB; beyond that they are refused with

@@ -271,7 +271,8 @@ impl Handler<Taken> for Gate {
 /// Sends until no more is taken for a while; what was taken, and what has arrived once the gate is open.
 #[task]
 async fn press(gate: RemoteAddr<Gate>, ballast: u64) -> (u64, u64) {
-    drop(gate.send(Block));
+    // Kept: giving it up would take it back.
+    let _blocked = gate.send(Block);
     let (mut sent, mut idle) = (0, 0);
     while idle < 100 {
         let body = bytes::Bytes::from(vec![0; usize::try_from(ballast).unwrap()]);

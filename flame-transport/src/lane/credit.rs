@@ -44,6 +44,16 @@ impl Credit {
         self.used.bytes += bytes;
     }
 
+    /// How many messages have left and were not granted again.
+    pub(super) fn used(&self) -> u64 {
+        self.used.messages
+    }
+
+    /// Whether the peer has nothing that it has neither handled nor sent back.
+    pub(super) fn is_whole(&self) -> bool {
+        self.used.messages == 0
+    }
+
     /// Takes back what the peer has handled.
     pub(super) fn refund(&mut self, messages: u64, bytes: u64) -> Result<(), Malformed> {
         const MORE: Malformed = Malformed("credit: more than was sent");
@@ -89,9 +99,19 @@ impl Account {
         if !due {
             return None;
         }
+        Some(self.rest())
+    }
+
+    /// What has been handled and not been granted again.
+    pub(super) fn rest(&mut self) -> Window {
         let grant = std::mem::take(&mut self.handled);
-        self.held.messages = self.held.messages.saturating_sub(grant.messages);
-        self.held.bytes = self.held.bytes.saturating_sub(grant.bytes);
-        Some(grant)
+        self.sent_back(grant);
+        grant
+    }
+
+    /// Messages have been sent back, which is a grant in itself.
+    pub(super) fn sent_back(&mut self, amount: Window) {
+        self.held.messages = self.held.messages.saturating_sub(amount.messages);
+        self.held.bytes = self.held.bytes.saturating_sub(amount.bytes);
     }
 }

@@ -18,8 +18,10 @@ mod sender;
 pub use credit::Window;
 pub(crate) use credit::cost;
 pub use outbox::Body;
-pub(crate) use receiver::{Answered, Grant, PortQueue, Receiver};
-pub(crate) use sender::{Asked, Outcome, Refused, Room, Sender, Unsent, UnsentBody};
+pub(crate) use receiver::{Answered, Grant, PortQueue, Receiver, Returned};
+pub(crate) use sender::{
+    Abandoned, Asked, Homecoming, Outcome, Refused, Room, Sender, Settled, Unsent, UnsentBody,
+};
 
 /// How much may be under way on a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -193,7 +193,11 @@ impl Long {
 #[inline]
 fn ordered_by(kind: Kind) -> Option<u32> {
     match kind {
-        Kind::Tell { port } | Kind::Ask { port, .. } | Kind::Release { port, .. } => Some(port),
+        // What returns has a port of this node's: one of the same number only waits behind it.
+        Kind::Tell { port }
+        | Kind::Ask { port, .. }
+        | Kind::Release { port, .. }
+        | Kind::Return { port, .. } => Some(port),
         _ => None,
     }
 }

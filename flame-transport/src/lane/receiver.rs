@@ -55,6 +55,10 @@ pub(crate) struct Answered {
     pub(crate) outcomes: Vec<(u32, Outcome)>,
     /// Ports of the peer that are closed, and its words on it.
     pub(crate) closed: Vec<(u32, Bytes)>,
+    /// Messages of this node's that came back, in order.
+    pub(crate) returned: Vec<Returned>,
+    /// Messages that came for a port that takes none any more and sends them back.
+    pub(crate) returning: Vec<Returned>,
     /// Asks that came for a port that takes none any more.
     pub(crate) refused: Vec<u32>,
     /// Ports whose last reference the peer has given back.
@@ -66,6 +70,21 @@ pub(crate) struct Answered {
     /// Queues that were empty and are not any more, or have ended.
     pub(crate) wake: Vec<Arc<PortQueue>>,
     pub(crate) grants: Vec<Grant>,
+}
+
+/// A message that goes back to its sender, and the question if it is an ask.
+#[derive(Debug)]
+pub(crate) struct Returned {
+    pub(crate) port: u32,
+    pub(crate) question: Option<u32>,
+    pub(crate) body: Bytes,
+}
+
+impl Returned {
+    pub(crate) fn of(port: u32, kind: Kind, body: &[u8]) -> Self {
+        let question = if let Kind::Ask { question, .. } = kind { Some(question) } else { None };
+        Self { port, question, body: Bytes::copy_from_slice(body) }
+    }
 }
 
 impl Answered {
@@ -96,6 +115,8 @@ struct Port {
     references: u64,
     /// Its owner takes no more messages.
     closed: bool,
+    /// What comes then goes back.
+    returns: bool,
 }
 
 /// Messages for one port that stand side by side in the read buffer.
@@ -131,7 +152,8 @@ impl Receiver {
             port: Some(port),
         };
         let queue = Arc::new(PortQueue { state: Mutex::new(state), waker: Default::default() });
-        self.ports.insert(port, Port { queue: Arc::clone(&queue), references: 0, closed: false });
+        self.ports
+            .insert(port, Port { queue: Arc::clone(&queue), references: 0, closed: false, returns: false });
         (port, queue)
     }
 
@@ -165,11 +187,12 @@ impl Receiver {
         Ok(true)
     }
 
-    /// The owner of a port takes no more messages. True if the peer has to be told.
-    pub(crate) fn close(&mut self, queue: &Arc<PortQueue>) -> Option<u32> {
+    /// The owner of a port takes no more messages; with `returns` they go back. Its number, if the peer has to be told.
+    pub(crate) fn close(&mut self, queue: &Arc<PortQueue>, returns: bool) -> Option<u32> {
         let port = queue.lock().port?;
         let entry = self.ports.get_mut(&port)?;
         entry.closed = true;
+        entry.returns = returns;
         if entry.references == 0 {
             self.ports.remove(&port);
             queue.lock().port = None;
@@ -187,6 +210,18 @@ impl Receiver {
         let mut state = queue.lock();
         let lane = state.account.handled(amount);
         Grant { lane: state.port.zip(lane), link: self.account.handled(amount) }
+    }
+
+    /// Messages of a port go back.
+    pub(crate) fn sent_back(&mut self, queue: &PortQueue, amount: Window) {
+        queue.lock().account.sent_back(amount);
+        self.account.sent_back(amount);
+    }
+
+    /// All the credit of a port that was not granted yet: its sender waits for the last of it.
+    pub(crate) fn settle(&mut self, port: u32, queue: &PortQueue) -> Grant {
+        let rest = queue.lock().account.rest();
+        Grant { lane: (rest.messages > 0).then_some((port, rest)), link: None }
     }
 
     /// Takes every whole frame from `buf`. `asked` hears each question before anyone can take it.
@@ -296,6 +331,10 @@ impl Receiver {
                 answered.outcomes.push((question, Outcome::Fail(failure, take_body(buf))));
             }
             Kind::Closed { port } => answered.closed.push((port, take_body(buf))),
+            Kind::Return { port, question } => {
+                let body = take_body(buf);
+                answered.returned.push(Returned { port, question, body });
+            }
             Kind::Release { port, count } => {
                 buf.advance(len);
                 if self.release(port, u64::from(count), &mut answered.wake)? {
@@ -361,6 +400,10 @@ impl Receiver {
                 whole.advance(len - body);
                 answered.outcomes.push((question, Outcome::Fail(failure, whole)));
             }
+            Kind::Return { port, question } => {
+                whole.advance(len - body);
+                answered.returned.push(Returned { port, question, body: whole });
+            }
             _ => return Err(Malformed("cut frame: of a kind that is never long")),
         }
         Ok(())
@@ -395,9 +438,16 @@ impl Receiver {
         Ok((!entry.closed).then(|| Arc::clone(&entry.queue)))
     }
 
-    /// Answers asks to a closed port, and hands back the tells.
+    /// Answers asks to a closed port, and hands the tells to whoever counts them; or sends both back.
     fn refuse(&mut self, port: u32, frames: Bytes, amount: Window, answered: &mut Answered) {
         let mut frames = frame::Frames::new(frames);
+        if let Some(Port { returns: true, queue, .. }) = self.ports.get(&port) {
+            let queue = Arc::clone(queue);
+            while let Some((kind, body)) = frames.next() {
+                answered.returning.push(Returned::of(port, kind, body));
+            }
+            return self.sent_back(&queue, amount);
+        }
         while let Some((kind, body)) = frames.next() {
             if let Kind::Ask { question, .. } = kind {
                 answered.refused.push(question);

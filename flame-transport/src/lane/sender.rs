@@ -12,6 +12,7 @@ use super::{
     Limits, MAX_CUTS, MAX_QUESTIONS,
     credit::{Credit, cost},
     outbox::{Body, Outbox},
+    receiver::Returned,
 };
 use crate::wire::{
     Malformed,
@@ -102,6 +103,33 @@ pub(crate) struct UnsentBody {
     pub(crate) is_tell: bool,
 }
 
+/// A message that had no effect and is its sender's again.
+#[derive(Debug)]
+pub(crate) struct Homecoming<W> {
+    pub(crate) port: u32,
+    pub(crate) body: Bytes,
+    /// Who waits for its answer, if it is an ask and somebody does.
+    pub(crate) waiter: Option<W>,
+    pub(crate) is_tell: bool,
+}
+
+/// A lane whose messages come back has ended, and nothing more will come back.
+#[derive(Debug)]
+pub(crate) struct Settled<W> {
+    pub(crate) port: u32,
+    /// What never left, in order; it comes behind all that came back before.
+    pub(crate) unsent: Vec<Homecoming<W>>,
+}
+
+/// What a lost link leaves behind.
+#[derive(Debug)]
+pub(crate) struct Abandoned<W> {
+    pub(crate) unsent: Unsent<W>,
+    pub(crate) settled: Vec<Settled<W>>,
+    /// Ports, and how many tells have left for them that may not have been handled, at the most.
+    pub(crate) unaccounted: Vec<(u32, u64)>,
+}
+
 impl<W> Default for Unsent<W> {
     fn default() -> Self {
         Self { waiters: Vec::new(), bodies: Vec::new() }
@@ -118,6 +146,8 @@ struct Lane {
     backlog: usize,
     starved: bool,
     closed: Option<Bytes>,
+    /// What comes to the port when it is closed comes back, and what has not left by then is not given up before it has.
+    returns: bool,
     /// Who waits for room, or for the end of the lane, each with a number of its own.
     watchers: Vec<(u64, Waker)>,
 }
@@ -180,6 +210,7 @@ impl<W> Sender<W> {
                 backlog: 0,
                 starved: false,
                 closed: None,
+                returns: false,
                 watchers: Vec::new(),
             })
         });
@@ -187,6 +218,14 @@ impl<W> Sender<W> {
             lane.handles += 1;
         }
         key
+    }
+
+    /// As [`Sender::open`], of a port that sends back what comes when it is closed. `None` if the link is lost.
+    pub(crate) fn open_returning(&mut self, port: u32) -> Option<usize> {
+        let key = self.open(port);
+        let lane = self.lanes.get_mut(key)?;
+        lane.returns = lane.closed.is_none();
+        Some(key)
     }
 
     /// Gives back a handle and the `references` that the peer counts for it, behind all that was sent before.
@@ -351,14 +390,71 @@ impl<W> Sender<W> {
     }
 
     /// The owner of a port has handled what was sent there.
-    pub(crate) fn credit(&mut self, port: u32, messages: u64, bytes: u64) -> Result<(), Malformed> {
+    pub(crate) fn credit(
+        &mut self,
+        port: u32,
+        messages: u64,
+        bytes: u64,
+    ) -> Result<Option<Settled<W>>, Malformed> {
         // A grant may cross the last release of its port.
-        let Some(&key) = self.by_port.get(&port) else { return Ok(()) };
-        if let Some(lane) = self.lanes.get_mut(key) {
-            lane.credit.refund(messages, bytes)?;
-            self.pump(key);
+        let Some(&key) = self.by_port.get(&port) else { return Ok(None) };
+        let Some(lane) = self.lanes.get_mut(key) else { return Ok(None) };
+        lane.credit.refund(messages, bytes)?;
+        if lane.closed.is_some() {
+            return Ok(self.settle(key, false));
         }
-        Ok(())
+        self.pump(key);
+        Ok(None)
+    }
+
+    /// A message has come back, and with it its credit.
+    pub(crate) fn returned(
+        &mut self,
+        returned: Returned,
+    ) -> Result<(Homecoming<W>, Option<Settled<W>>), Malformed> {
+        const UNSENT: Malformed = Malformed("return: of what was not sent");
+        let Returned { port, question, body } = returned;
+        let cost = cost(body.len());
+        // Nobody holds a lane any more that is not there.
+        let key = self.by_port.get(&port).copied();
+        if let Some(lane) = key.and_then(|key| self.lanes.get_mut(key)) {
+            lane.closed.as_ref().ok_or(UNSENT)?;
+            lane.credit.refund(1, cost)?;
+        }
+        self.window(1, cost)?;
+        let waiter = match question {
+            None => None,
+            Some(question) => self.questions.try_remove(question as usize).ok_or(UNSENT)?.waiter,
+        };
+        let home = Homecoming { port, body, waiter, is_tell: question.is_none() };
+        Ok((home, key.and_then(|key| self.settle(key, false))))
+    }
+
+    /// Ends a lane whose messages come back, once it is closed and they have, or are not waited for.
+    fn settle(&mut self, key: usize, unwanted: bool) -> Option<Settled<W>> {
+        let lane = self.lanes.get_mut(key)?;
+        if !(lane.returns && lane.closed.is_some() && (unwanted || lane.credit.is_whole())) {
+            return None;
+        }
+        lane.returns = false;
+        lane.backlog = 0;
+        let (port, waiting) = (lane.port, std::mem::take(&mut lane.waiting));
+        let mut unsent = Vec::with_capacity(waiting.len());
+        for Waiting { kind, body, .. } in waiting {
+            let waiter = match kind {
+                Kind::Ask { question, .. } => {
+                    self.questions.try_remove(question as usize).and_then(|question| question.waiter)
+                }
+                Kind::Tell { .. } => None,
+                _ => {
+                    self.outbox.push(kind, Body::Copy(&[]));
+                    continue;
+                }
+            };
+            unsent.push(Homecoming { port, body, waiter, is_tell: matches!(kind, Kind::Tell { .. }) });
+        }
+        self.forget_if_done(key);
+        Some(Settled { port, unsent })
     }
 
     /// The peer has handled what was sent over the link.
@@ -376,13 +472,18 @@ impl<W> Sender<W> {
     }
 
     /// A port takes no more messages: what waits for credit on its lane will never be sent.
-    pub(crate) fn closed(&mut self, port: u32, reason: Bytes) -> Unsent<W> {
+    pub(crate) fn closed(&mut self, port: u32, reason: Bytes) -> (Unsent<W>, Option<Settled<W>>) {
         let mut unsent = Unsent::default();
-        let Some(&key) = self.by_port.get(&port) else { return unsent };
-        let Some(lane) = self.lanes.get_mut(key) else { return unsent };
+        let Some(&key) = self.by_port.get(&port) else { return (unsent, None) };
+        let Some(lane) = self.lanes.get_mut(key) else { return (unsent, None) };
         lane.closed = Some(reason);
-        lane.backlog = 0;
         self.woken.extend(lane.watchers.drain(..).map(|(_, waker)| waker));
+        if lane.returns {
+            // Of one that nobody holds, nobody wants anything back.
+            let unwanted = lane.handles == 0;
+            return (unsent, self.settle(key, unwanted));
+        }
+        lane.backlog = 0;
         for waiting in std::mem::take(&mut lane.waiting) {
             match waiting.kind {
                 Kind::Ask { question, .. } => {
@@ -395,12 +496,19 @@ impl<W> Sender<W> {
             unsent.bodies.extend(waiting.unsent(port));
         }
         self.forget_if_done(key);
-        unsent
+        (unsent, None)
     }
 
-    /// The link is lost: everyone who still waits for an answer, and what waits for credit.
-    pub(crate) fn abandon(&mut self) -> Unsent<W> {
+    /// The link is lost: everyone who still waits for an answer, and what waits for credit. Nothing comes back any more.
+    pub(crate) fn abandon(&mut self) -> Abandoned<W> {
         self.ended = true;
+        let unaccounted = self.unaccounted();
+        let mut returning = Vec::new();
+        for (key, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.returns) {
+            lane.closed.get_or_insert_default();
+            returning.push(key);
+        }
+        let settled = returning.into_iter().filter_map(|key| self.settle(key, true)).collect();
         let waiters = self.questions.drain().filter_map(|question| question.waiter).collect();
         let mut bodies = Vec::new();
         for lane in self.lanes.drain() {
@@ -410,7 +518,22 @@ impl<W> Sender<W> {
         let unsent = Unsent { waiters, bodies };
         self.by_port.clear();
         self.outbox = Outbox::default();
-        unsent
+        Abandoned { unsent, settled, unaccounted }
+    }
+
+    /// How many messages of each port have left, and nobody will hear whether they were handled.
+    fn unaccounted(&self) -> Vec<(u32, u64)> {
+        let mut asks: HashMap<usize, u64> = HashMap::new();
+        for (_, question) in &self.questions {
+            *asks.entry(question.lane).or_default() += 1;
+        }
+        let left = self.lanes.iter().map(|(key, lane)| {
+            let waiting =
+                lane.waiting.iter().filter(|waiting| matches!(waiting.kind, Kind::Ask { .. })).count();
+            let asked = asks.get(&key).copied().unwrap_or_default().saturating_sub(waiting as u64);
+            (lane.port, lane.credit.used().saturating_sub(asked))
+        });
+        left.filter(|&(_, messages)| messages > 0).collect()
     }
 
     /// Whether messages wait for credit.
@@ -469,7 +592,7 @@ impl<W> Sender<W> {
 
     /// Sends what waits on a lane as far as the credit goes.
     fn pump(&mut self, key: usize) {
-        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.closed.is_none()) else { return };
         while let Some(next) = lane.waiting.front() {
             let needs_credit = !matches!(next.kind, Kind::Release { .. });
             if needs_credit && !(lane.credit.has_room() && self.credit.has_room()) {
@@ -518,7 +641,7 @@ impl<W> Sender<W> {
     /// while the peer still counts what is under way.
     fn forget_if_done(&mut self, key: usize) {
         let Some(lane) = self.lanes.get(key) else { return };
-        if lane.handles == 0 && lane.closed.is_some() && lane.waiting.is_empty() {
+        if lane.handles == 0 && lane.closed.is_some() && !lane.returns && lane.waiting.is_empty() {
             self.by_port.remove(&lane.port);
             self.lanes.remove(key);
         }

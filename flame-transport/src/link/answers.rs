@@ -72,7 +72,7 @@ impl Answers {
 
     #[inline]
     fn put(&mut self, question: Question, kind: Kind, body: Body<'_>) {
-        self.shared.settle(question.0);
+        self.shared.settle_question(question.0);
         if body.as_slice().len() > Self::ENOUGH {
             self.shared.sender(|sender| sender.push(kind, body));
         } else {
@@ -105,11 +105,15 @@ impl Owed {
     ///
     /// Cancel safe.
     pub async fn cancelled(&self) {
-        let poll = |cx: &mut Context<'_>| match self.question {
+        poll_fn(|cx| self.poll_cancelled(cx)).await;
+    }
+
+    /// Whether nobody waits for the answer any more, or the link is lost; else the task is woken when it is so.
+    pub fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.question {
             Some(question) if !self.shared.poll_cancelled(question.0, cx.waker()) => Poll::Pending,
             _ => Poll::Ready(()),
-        };
-        poll_fn(poll).await;
+        }
     }
 
     fn settle(&mut self, answer: impl FnOnce(&mut Answers, Question)) {

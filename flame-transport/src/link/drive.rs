@@ -135,8 +135,9 @@ async fn read_data(
             Ok(false) => return lost_by(connection.closed().await),
             Err(lost) => return lost,
         }
-        let absorbed =
-            shared.receiver().absorb(&mut buffer, &mut answered, &mut |question| shared.settle(question));
+        let absorbed = shared
+            .receiver()
+            .absorb(&mut buffer, &mut answered, &mut |question| shared.settle_question(question));
         if let Err(malformed) = absorbed.and_then(|()| shared.apply(&mut answered)) {
             return broken_by(malformed);
         }
@@ -192,7 +193,7 @@ fn obey(shared: &Shared, frame: Control<'_>) -> Result<(), Malformed> {
         }
         Control::Pong { number } => shared.pulse.answered(number),
         Control::Credit { port, messages, bytes } => {
-            shared.sender(|sender| sender.credit(port, messages, bytes))?;
+            shared.credit(port, messages, bytes)?;
         }
         Control::Window { messages, bytes } => shared.sender(|sender| sender.window(messages, bytes))?,
         Control::Signal(body) => shared.service.signal(body),

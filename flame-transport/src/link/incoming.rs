@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{answers::Answers, shared::Shared};
 use crate::{
-    lane::{Body, PortQueue, Window, cost},
+    lane::{Body, PortQueue, Returned, Window, cost},
     wire::frame::{Frames, Kind},
 };
 
@@ -91,7 +91,13 @@ impl Inbox {
     /// Takes no more messages. The peer hears `reason`; asks that were not taken fail, and the tells are handed to
     /// [`Service::dead_letter`](super::Service::dead_letter).
     pub fn close(mut self, reason: &Bytes) {
-        self.shut(reason);
+        self.shut(reason, false);
+    }
+
+    /// As [`Inbox::close`], and what was not taken goes back to the peer, which must have opened its lane with
+    /// [`Link::returning_lane`](super::Link::returning_lane).
+    pub fn close_and_return(mut self, reason: &Bytes) {
+        self.shut(reason, true);
     }
 
     fn refill(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
@@ -118,12 +124,15 @@ impl Inbox {
         }
     }
 
-    fn shut(&mut self, reason: &Bytes) {
+    fn shut(&mut self, reason: &Bytes, returns: bool) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
+        if returns {
+            return self.send_back(reason);
+        }
         // From here on the queue gets no more; what it has is refused below.
-        let named = self.shared.receiver().close(&self.queue);
+        let named = self.shared.receiver().close(&self.queue, false);
         if let Some(port) = named {
             self.shared.sender(|sender| sender.push(Kind::Closed { port }, Body::Copy(reason)));
         }
@@ -143,11 +152,39 @@ impl Inbox {
         }
         self.give_credit(true);
     }
+
+    fn send_back(&mut self, reason: &Bytes) {
+        self.give_credit(true);
+        let mut receiver = self.shared.receiver();
+        // If nobody can address it any more, there is nothing either.
+        let Some(port) = receiver.close(&self.queue, true) else { return };
+        let mut returning = Vec::new();
+        loop {
+            while let Some((kind, body)) = self.current.as_mut().and_then(Frames::next) {
+                returning.push(Returned::of(port, kind, body));
+            }
+            let next = self.queue.lock().queue.pop();
+            let Some(segment) = next else { break };
+            self.current = Some(Frames::new(segment));
+        }
+        for Returned { body, .. } in &returning {
+            receiver.sent_back(&self.queue, Window { messages: 1, bytes: cost(body.len()) });
+        }
+        // Before what comes from now on can go back.
+        self.shared.sender(|sender| {
+            sender.push(Kind::Closed { port }, Body::Copy(reason));
+            for Returned { port, question, body } in returning {
+                sender.push(Kind::Return { port, question }, Body::Own(body));
+            }
+        });
+        drop(receiver);
+        self.shared.settle(port, &self.queue);
+    }
 }
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        self.shut(&Bytes::new());
+        self.shut(&Bytes::new(), false);
     }
 }
 

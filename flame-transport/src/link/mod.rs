@@ -56,6 +56,22 @@ pub trait Service: Send + Sync + 'static {
     /// on the thread of an asker that goes.
     fn unsent(&self, port: u32, body: Bytes, is_tell: bool);
 
+    /// A tell on a [returning](Link::returning_lane) lane had no effect and has come back. Those of a lane come in order, as do the asks
+    /// among them.
+    fn returned(&self, port: u32, body: Bytes) {
+        self.unsent(port, body, true);
+    }
+
+    /// A [returning](Link::returning_lane) lane has ended, and nothing comes back any more.
+    fn settled(&self, port: u32) {
+        let _ = port;
+    }
+
+    /// The link was lost with so many tells to a port under way, at the most, of which nobody will know whether they were handled.
+    fn unaccounted(&self, port: u32, messages: u64, reason: &LinkLost) {
+        let _ = (port, messages, reason);
+    }
+
     /// The link is lost. Called once, after everything else.
     fn lost(&self, reason: &LinkLost);
 }
@@ -143,6 +159,14 @@ impl Link {
     #[must_use]
     pub fn lane(&self, port: u32) -> Lane {
         Lane::open(Arc::clone(&self.shared), port)
+    }
+
+    /// As [`Link::lane`], to a port whose owner [sends back](Inbox::close_and_return) what it does not take before it closes: what comes
+    /// back, and what had not left by then, is given to [`Service::returned`] and to the callbacks of
+    /// [`Lane::ask_returning`], in order, and then [`Service::settled`] is called. `None` if the link is lost.
+    #[must_use]
+    pub fn returning_lane(&self, port: u32) -> Option<Lane> {
+        Lane::open_returning(Arc::clone(&self.shared), port)
     }
 
     /// A new port of this node, which the peer can address once it was [exported](Link::export).

@@ -74,6 +74,12 @@ pub enum AskError {
         /// What its owner said on closing it, where that is known.
         reason: Bytes,
     },
+    /// The message had no effect and has come back: its lane is a [returning](super::Link::returning_lane) one.
+    #[error("the message came back")]
+    Returned {
+        /// What was sent. What it counts on the link is counted still.
+        body: Bytes,
+    },
     /// The message was taken, and no answer made.
     #[error("the message was taken and its answer given up")]
     Dropped,
@@ -86,6 +92,11 @@ impl Lane {
     pub(super) fn open(shared: Arc<Shared>, port: u32) -> Self {
         let key = shared.sender(|sender| sender.open(port));
         Self { handle: Arc::new(Handle { shared, key, port }) }
+    }
+
+    pub(super) fn open_returning(shared: Arc<Shared>, port: u32) -> Option<Self> {
+        let key = shared.sender(|sender| sender.open_returning(port))?;
+        Some(Self { handle: Arc::new(Handle { shared, key, port }) })
     }
 
     /// The port that the lane leads to.
@@ -169,6 +180,23 @@ impl Lane {
         callback: impl FnOnce(Result<Bytes, AskError>) + Send + 'static,
     ) -> Result<Interrupt, SendError> {
         let asked = self.ask_with(body, Waiter::Callback(Box::new(callback)), Room::Wait)?;
+        Ok(Interrupt { handle: Arc::clone(&self.handle), asked })
+    }
+
+    /// As [`Lane::ask_then`], for whoever sends on a [returning](super::Link::returning_lane) lane: a message that comes back
+    /// does so as [`AskError::Returned`]. With `wait` false it is sent only if there is credit now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lane::ask`]; the callback is dropped then.
+    pub fn ask_returning(
+        &self,
+        body: Body<'_>,
+        wait: bool,
+        callback: impl FnOnce(Result<Bytes, AskError>) + Send + 'static,
+    ) -> Result<Interrupt, SendError> {
+        let room = if wait { Room::Wait } else { Room::Now };
+        let asked = self.ask_with(body, Waiter::Keeper(Box::new(callback)), room)?;
         Ok(Interrupt { handle: Arc::clone(&self.handle), asked })
     }
 

@@ -16,7 +16,10 @@ use tokio::sync::{oneshot, watch};
 use super::{AskError, LinkLost, Service, bulk::Bulks, lease::Pulse};
 use crate::{
     Joined, NodeId,
-    lane::{Answered, Body, Grant, Limits, Outcome, PortQueue, Receiver, Sender, Unsent, UnsentBody, Window},
+    lane::{
+        Abandoned, Answered, Body, Grant, Homecoming, Limits, Outcome, PortQueue, Receiver, Returned, Sender,
+        Settled, Unsent, UnsentBody, Window,
+    },
     wire::{
         Malformed,
         control::{self, Control},
@@ -33,15 +36,19 @@ pub(super) enum Waiter {
     /// A future.
     Future(oneshot::Sender<Result<Bytes, AskError>>),
     /// Someone who is to be called, on the network thread.
-    Callback(Box<dyn FnOnce(Result<Bytes, AskError>) + Send>),
+    Callback(Callback),
+    /// The same, who takes the message back if it comes home.
+    Keeper(Callback),
 }
+
+pub(super) type Callback = Box<dyn FnOnce(Result<Bytes, AskError>) + Send>;
 
 impl Waiter {
     /// Hands over the outcome; an answer comes back if nobody waits any more.
     pub(super) fn wake(self, outcome: Result<Bytes, AskError>) -> Option<Bytes> {
         match self {
             Self::Future(sender) => sender.send(outcome).err()?.ok(),
-            Self::Callback(callback) => {
+            Self::Callback(callback) | Self::Keeper(callback) => {
                 callback(outcome);
                 None
             }
@@ -240,9 +247,13 @@ impl Shared {
         let mut done = Vec::with_capacity(answered.outcomes.len());
         let mut unclaimed = Vec::new();
         let mut unsent = Vec::new();
+        let mut home = Vec::new();
+        let mut settled = Vec::new();
         let mut sound = Ok(());
         if !(answered.outcomes.is_empty()
             && answered.closed.is_empty()
+            && answered.returned.is_empty()
+            && answered.returning.is_empty()
             && answered.refused.is_empty()
             && answered.released.is_empty())
         {
@@ -255,11 +266,25 @@ impl Shared {
                     }
                 }
                 for (port, reason) in &answered.closed {
-                    let Unsent { waiters, bodies } = sender.closed(*port, reason.clone());
+                    let (Unsent { waiters, bodies }, ended) = sender.closed(*port, reason.clone());
+                    settled.extend(ended);
                     unsent.extend(bodies);
                     done.extend(
                         waiters.into_iter().map(|w| (w, Err(AskError::Closed { reason: reason.clone() }))),
                     );
+                }
+                // Behind the word that their port is closed.
+                for returned in answered.returned.drain(..) {
+                    match sender.returned(returned) {
+                        Ok((message, ended)) => {
+                            home.push(message);
+                            settled.extend(ended);
+                        }
+                        Err(malformed) => sound = Err(malformed),
+                    }
+                }
+                for Returned { port, question, body } in answered.returning.drain(..) {
+                    sender.push(Kind::Return { port, question }, Body::Own(body));
                 }
                 for question in answered.refused.drain(..) {
                     sender.push(Kind::Fail { question, failure: Failure::Closed }, Body::Copy(&[]));
@@ -273,6 +298,8 @@ impl Shared {
         unclaimed.extend(done.into_iter().filter_map(|(waiter, outcome)| waiter.wake(outcome)));
         unclaimed.into_iter().for_each(|body| self.service.unclaimed(body));
         self.report(unsent);
+        self.welcome(home);
+        settled.into_iter().for_each(|settled| self.settled(settled));
         sound?;
         if !answered.closed.is_empty() {
             // A link that is being closed may have waited for credit of these alone.
@@ -293,11 +320,14 @@ impl Shared {
         if !first {
             return;
         }
-        let Unsent { waiters, bodies } = self.sender(Sender::abandon);
+        let Abandoned { unsent: Unsent { waiters, bodies }, settled, unaccounted } =
+            self.sender(Sender::abandon);
+        settled.into_iter().for_each(|settled| self.settled(settled));
         for waiter in waiters {
             let _ = waiter.wake(Err(AskError::Lost(reason.clone())));
         }
         self.report(bodies);
+        unaccounted.into_iter().for_each(|(port, messages)| self.service.unaccounted(port, messages, reason));
         let queues = self.receiver().abandon();
         for queue in queues {
             queue.waker.wake();
@@ -333,7 +363,7 @@ impl Shared {
     }
 
     /// A question is about to be answered, and its number free for another.
-    pub(super) fn settle(&self, question: u32) {
+    pub(super) fn settle_question(&self, question: u32) {
         if self.cancel_count.load(Ordering::Acquire) > 0 {
             let mut cancels = lock(&self.cancels);
             cancels.remove(&question);
@@ -356,6 +386,42 @@ impl Shared {
         for UnsentBody { port, body, is_tell } in unsent {
             self.service.unsent(port, body, is_tell);
         }
+    }
+
+    /// The peer has handled messages of a port.
+    pub(super) fn credit(&self, port: u32, messages: u64, bytes: u64) -> Result<(), Malformed> {
+        if let Some(settled) = self.sender(|sender| sender.credit(port, messages, bytes))? {
+            self.settled(settled);
+        }
+        Ok(())
+    }
+
+    /// A port is closed, and what it has not handled is here again.
+    fn settled(&self, settled: Settled<Waiter>) {
+        let Settled { port, unsent } = settled;
+        self.welcome(unsent);
+        self.service.settled(port);
+    }
+
+    /// Hands messages that had no effect to whoever wants them back.
+    fn welcome(&self, messages: Vec<Homecoming<Waiter>>) {
+        for Homecoming { port, body, waiter, is_tell } in messages {
+            match waiter {
+                Some(keeper @ Waiter::Keeper(_)) => drop(keeper.wake(Err(AskError::Returned { body }))),
+                None if is_tell => self.service.returned(port, body),
+                waiter => {
+                    self.service.unsent(port, body, false);
+                    let failed = Err(AskError::Closed { reason: Bytes::new() });
+                    drop(waiter.map(|waiter| waiter.wake(failed)));
+                }
+            }
+        }
+    }
+
+    /// Grants what is left of the credit of a port that is closed.
+    pub(super) fn settle(&self, port: u32, queue: &PortQueue) {
+        let grant = self.receiver().settle(port, queue);
+        self.grant(grant);
     }
 
     fn grant(&self, grant: Grant) {

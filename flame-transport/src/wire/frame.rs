@@ -10,6 +10,7 @@
 //! Release := port count                                the peer's references to a port are gone
 //! Closed  := port body                                 a port takes no more messages, and why
 //! Cancel  := question                                  nobody waits for this answer any more
+//! Return  := port [question] body                      a message that came to a closed port, as if it was never sent
 //! ```
 //!
 //! A tell costs 4 bytes beyond its body while port and length are small, an ask 5.
@@ -41,6 +42,7 @@ pub(crate) enum Kind {
     Release { port: u32, count: u32 },
     Closed { port: u32 },
     Cancel { question: u32 },
+    Return { port: u32, question: Option<u32> },
 }
 
 /// Why an ask has no answer.
@@ -63,6 +65,8 @@ const CUT: u8 = 4;
 const RELEASE: u8 = 5;
 const CLOSED: u8 = 6;
 const CANCEL: u8 = 7;
+const RETURN_TELL: u8 = 8;
+const RETURN_ASK: u8 = 9;
 
 /// The most bytes of a frame beyond its body.
 pub(crate) const MAX_HEAD: usize = varint::MAX_LEN + 1 + 5 + 5;
@@ -175,6 +179,8 @@ fn parts(kind: Kind) -> (u8, u32, Option<Second>) {
         Kind::Release { port, count } => (RELEASE, port, Some(Second::Number(count))),
         Kind::Closed { port } => (CLOSED, port, None),
         Kind::Cancel { question } => (CANCEL, question, None),
+        Kind::Return { port, question: None } => (RETURN_TELL, port, None),
+        Kind::Return { port, question: Some(question) } => (RETURN_ASK, port, Some(Second::Number(question))),
     }
 }
 
@@ -204,6 +210,8 @@ fn parse(mut rest: &[u8]) -> Result<(Kind, &[u8]), Malformed> {
         RELEASE => Kind::Release { port: first, count: number(&mut rest).ok_or(HEAD)? },
         CLOSED => Kind::Closed { port: first },
         CANCEL => Kind::Cancel { question: first },
+        RETURN_TELL => Kind::Return { port: first, question: None },
+        RETURN_ASK => Kind::Return { port: first, question: Some(number(&mut rest).ok_or(HEAD)?) },
         _ => return Err(Malformed("frame kind")),
     };
     Ok((kind, rest))
@@ -236,6 +244,7 @@ mod tests {
             (n(), n()).prop_map(|(port, count)| Kind::Release { port, count }),
             n().prop_map(|port| Kind::Closed { port }),
             n().prop_map(|question| Kind::Cancel { question }),
+            (n(), proptest::option::of(n())).prop_map(|(port, question)| Kind::Return { port, question }),
         ]
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use flame_actor::{RemoteAddr, RemoteRecipient, SendError, remote, task};
+use flame_actor::{DownReason, Pool, RemoteAddr, RemoteRecipient, SendError, remote, task};
 use flame_tests::Begun;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,19 @@ impl Handler<Notes> for Journal {
     type Result = MessageResult<Notes>;
     fn handle(&mut self, _: Notes, _: &mut Context<Self>) -> Self::Result {
         MessageResult((self.0.clone(), std::process::id()))
+    }
+}
+
+/// Keeps the journal's thread for so long.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+pub(crate) struct Doze(pub(crate) Duration);
+
+#[remote]
+impl Handler<Doze> for Journal {
+    type Result = ();
+    fn handle(&mut self, Doze(time): Doze, _: &mut Context<Self>) {
+        std::thread::sleep(time);
     }
 }
 
@@ -148,4 +161,22 @@ pub(crate) async fn pour(sponge: RemoteAddr<Sponge>, count: u64, size: usize) ->
         }
     }
     sponge.send(Wring).await.unwrap()
+}
+
+/// Writes more notes than may be under way to a journal that dozes, then asks it to write another one, and gives that up.
+#[task]
+pub(crate) async fn write_and_give_up(journal: RemoteAddr<Journal>, count: u64, last: u64) -> Vec<u64> {
+    journal.do_send(Doze(Duration::from_secs(1)));
+    (0..count).for_each(|n| journal.do_send(Note(n)));
+    let given_up = journal.send(Note(last));
+    // It has left this node before its being given up is told.
+    assert!(tokio::time::timeout(Duration::from_millis(100), given_up).await.is_err());
+    journal.send(Notes).await.unwrap().0
+}
+
+/// Has a journal placed by the pool of this name, and stops it with these words.
+#[task]
+pub(crate) async fn place_and_stop(pool: String, words: String) -> DownReason {
+    let journal = Pool::named(&pool).unwrap().place_child(Journal::default()).await.unwrap();
+    journal.stop(words, Duration::from_secs(5)).await.reason
 }

@@ -10,7 +10,7 @@ use flame_tests::{
 use rustix::process::Signal;
 
 use crate::{
-    actors::{Journal, Keep, Notes, Shelf, Sponge, pour, write, write_until_lost},
+    actors::{Journal, Keep, Notes, Shelf, Sponge, pour, write, write_and_give_up, write_until_lost},
     pool,
 };
 
@@ -19,6 +19,7 @@ tests![
     the_loss_of_a_runner_is_a_typed_error_on_the_one_that_knew_its_actor,
     a_killed_runner_gives_back_what_it_knew_of_another,
     what_a_slow_actor_has_not_handled_does_not_pile_up_in_the_parent,
+    an_ask_that_one_runner_gives_up_never_reaches_the_other,
 ];
 
 async fn a_runner_sends_to_an_actor_of_another_once_and_in_order() {
@@ -80,4 +81,13 @@ async fn what_a_slow_actor_has_not_handled_does_not_pile_up_in_the_parent() {
         "the parent grew by {grown} bytes while {} went through it",
         DROPS * SIZE as u64
     );
+}
+
+async fn an_ask_that_one_runner_gives_up_never_reaches_the_other() {
+    let (a, b) = (pool("given-up-a"), pool("given-up-b"));
+    let journal = a.place_child(Journal::default()).await.unwrap();
+    // More than a lane of the default link takes ahead, so that the last waits at the relay.
+    let (count, last) = (8400, u64::MAX);
+    let notes = soon(b.call(write_and_give_up::task(journal.addr(), count, last))).await.unwrap();
+    assert_eq!(notes, (0..count).collect::<Vec<_>>());
 }

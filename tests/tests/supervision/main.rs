@@ -27,12 +27,12 @@ fn main() -> ExitCode {
     )
 }
 
-/// A pool whose links notice a silence within a second.
+/// A pool whose links notice a silence within three seconds, and not sooner: these machines are slow at times.
 fn builder(name: &str) -> PoolBuilder {
     let link = LinkConfig::default()
         .with_ping_interval(Duration::from_millis(200))
-        .with_lease(Duration::from_secs(1))
-        .with_idle_timeout(Duration::from_secs(2));
+        .with_lease(Duration::from_secs(3))
+        .with_idle_timeout(Duration::from_secs(4));
     let backend = ProcessBackend::new().grace(Duration::from_millis(300));
     Pool::builder(name).max(3).link(link).backend(backend)
 }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use flame_actor::{Between, DownReason, Restart, SendError};
+use flame_actor::{Between, DownReason, Restart, SendError, dead_letters};
 use flame_tests::{
-    scribe::{Act, Do, Scribe, Write},
+    scribe::{Act, Do, Scribe, Write, WriteTo},
     support::{Process, is_alive, signal, soon, until},
     tests,
 };
@@ -15,6 +15,9 @@ use crate::{builder, start, until_it};
 tests![
     a_permanent_child_goes_on_at_its_address_on_a_runner_that_the_pool_boots_for_it,
     messages_sent_between_two_incarnations_wait_in_order,
+    messages_that_meet_an_incarnation_which_has_just_ended_go_to_the_next_one_in_order,
+    messages_that_meet_an_incarnation_which_has_just_ended_are_refused_where_the_user_wants_that,
+    tells_under_way_to_a_lost_runner_are_dead_letters_of_the_parent,
     messages_between_two_incarnations_are_refused_where_the_user_wants_that,
     an_ask_under_way_to_a_lost_runner_fails_and_is_not_repeated,
     the_next_incarnation_starts_from_the_last_snapshot,
@@ -56,6 +59,79 @@ async fn messages_sent_between_two_incarnations_wait_in_order() {
         assert_ne!(pid, first);
         until_it(&mut deeds, Act::Wrote(1, number as u64)).await;
     }
+}
+
+async fn messages_that_meet_an_incarnation_which_has_just_ended_go_to_the_next_one_in_order() {
+    let pool = builder("returned").max(1).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let child = pool.place_child(scribe).restart(Restart::Permanent).await.unwrap();
+    start(&mut deeds).await;
+    let (reader, mut read) = Scribe::new();
+    // All of these are on the runner, or on their way, when the first incarnation ends.
+    let blocked = child.send(Do::Block(Duration::from_millis(300)));
+    let panicked = child.send(Do::Panic("on purpose".into()));
+    let mut asks = Vec::new();
+    let mut parcels = Vec::new();
+    for number in 0..300 {
+        match number % 3 {
+            0 => child.do_send(Write { sender: 1, number }),
+            1 => asks.push(child.send(Write { sender: 1, number })),
+            // The reference in it comes back with it.
+            _ => parcels.push(child.send(WriteTo { reader: reader.witness.clone(), number })),
+        }
+    }
+    soon(blocked).await.unwrap();
+    assert!(matches!(soon(panicked).await, Err(SendError::Panicked { .. })));
+    start(&mut deeds).await;
+    for number in (0..300).filter(|number| number % 3 != 2) {
+        assert_eq!(soon(deeds.recv()).await.unwrap().act, Act::Wrote(1, number));
+    }
+    for ask in asks {
+        soon(ask).await.unwrap();
+    }
+    for parcel in parcels {
+        soon(parcel).await.unwrap();
+    }
+    for number in (0..300).filter(|number| number % 3 == 2) {
+        assert_eq!(soon(read.recv()).await.unwrap().act, Act::Wrote(0, number));
+    }
+}
+
+async fn messages_that_meet_an_incarnation_which_has_just_ended_are_refused_where_the_user_wants_that() {
+    let pool = builder("sent-back").max(1).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let placing = pool.place_child(scribe).restart(Restart::Permanent).between(Between::Refuse);
+    let child = placing.await.unwrap();
+    start(&mut deeds).await;
+    child.do_send(Do::Block(Duration::from_millis(300)));
+    child.do_send(Do::Panic("on purpose".into()));
+    let behind = child.send(Write { sender: 1, number: 0 });
+    assert!(matches!(soon(behind).await, Err(SendError::Restarting)));
+    start(&mut deeds).await;
+    // The parent hears of the start a moment after the child's witness.
+    let again = async { while child.send(Write { sender: 1, number: 1 }).await.is_err() {} };
+    soon(again).await;
+    assert_eq!(soon(deeds.recv()).await.unwrap().act, Act::Wrote(1, 1));
+}
+
+async fn tells_under_way_to_a_lost_runner_are_dead_letters_of_the_parent() {
+    let mut letters = dead_letters();
+    let pool = builder("under-way").max(1).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let child = pool.place_child(scribe).restart(Restart::Permanent).await.unwrap();
+    let (first, _) = start(&mut deeds).await;
+    let node = child.runner();
+    child.do_send(Do::Block(Duration::from_secs(60)));
+    (0..10).for_each(|number| child.do_send(Write { sender: 1, number }));
+    signal(first, Signal::KILL);
+    let letter = loop {
+        let letter = soon(letters.next()).await.unwrap();
+        if letter.node.as_ref() == Some(&node) {
+            break letter;
+        }
+    };
+    assert_eq!(letter.messages, 11, "{letter}");
+    assert!(matches!(letter.reason.downcast_ref(), Some(SendError::NodeLost { .. })), "{letter}");
 }
 
 async fn messages_between_two_incarnations_are_refused_where_the_user_wants_that() {

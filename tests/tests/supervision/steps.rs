@@ -85,6 +85,10 @@ impl World {
             }
             45..57 => {
                 self.until_served().await;
+                if self.random.below(2) == 0 {
+                    // What waited for it has been handled when it goes, and else may be under way.
+                    let _ = soon(self.child.send(Write { sender: 9, number: 0 })).await;
+                }
                 if let Some(process) = self.serving.take() {
                     process.signal(Signal::KILL);
                 }
@@ -95,7 +99,8 @@ impl World {
                 if let Some(process) = &self.serving {
                     process.signal(Signal::STOP);
                     // Some pauses are shorter than the lease, some longer.
-                    tokio::time::sleep(Duration::from_millis(self.random.below(1800))).await;
+                    let pause = if self.random.below(4) == 0 { 3500 } else { self.random.below(500) };
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
                     process.signal(Signal::CONT);
                 }
                 "pause"
@@ -166,7 +171,7 @@ impl World {
     fn hear(&mut self, outcome: Result<u32, SendError>, at: &str) {
         self.answered += 1;
         match outcome {
-            Ok(_) | Err(SendError::NodeLost { .. } | SendError::Gone(_) | SendError::NoReply) => {}
+            Ok(_) | Err(SendError::NodeLost { .. } | SendError::NoReply) => {}
             Err(error) => panic!("{at}: {error:?}"),
         }
     }

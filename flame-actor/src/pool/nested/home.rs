@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -100,8 +101,17 @@ impl Commissions {
         }
     }
 
+    /// The runner stops a child.
+    pub(in crate::pool) fn stop(&self, child: u64, reason: Option<String>, grace: Option<Duration>) {
+        let stage = self.children().remove(&child);
+        // One that is starting is let go when it has started.
+        if let Some(Stage::Started(ownership)) = stage {
+            ownership.stop(reason, grace);
+        }
+    }
+
     /// The runner wants a child no more.
-    pub(in crate::pool) fn let_go(&self, child: u64) {
+    fn let_go(&self, child: u64) {
         let gone = self.children().remove(&child);
         drop(gone);
     }

@@ -47,6 +47,10 @@ pub(crate) enum Event<M, S> {
     Drain(Incarnation),
     /// A message for the child.
     Message { message: M, bytes: usize },
+    /// A message that was delivered to an incarnation, which did not handle it and never will. They come in order.
+    Returned { incarnation: Incarnation, message: M, bytes: usize },
+    /// Nothing that was delivered to an incarnation will return any more.
+    Settled(Incarnation),
     /// The child's owner wants its end: with grace, by force if it has not stopped within that.
     Stop { reason: DownReason, grace: Option<Duration> },
     /// The time of `next_wake` has come.

@@ -5,7 +5,8 @@
 //! - At most one serves at a time. After the loss of a runner the next one starts when the backend has confirmed that
 //!   the runner is gone, or when its lease has run out for certain.
 //! - Each message is delivered at most once, those of one sender in order. Between two incarnations they wait or are
-//!   refused.
+//!   refused. What was delivered and returns unhandled waits in front of them, and nothing is delivered to the next
+//!   incarnation before all of it has returned.
 //! - Each watcher hears once: when the child is gone for good.
 //!
 //! `M` is a message, `W` a watcher, and `S` what an incarnation starts from.
@@ -39,6 +40,10 @@ pub(crate) struct Machine<M, W, S> {
     snapshots: u64,
     /// When it was started again, as far back as the intensity looks.
     restarts: VecDeque<Instant>,
+    /// What was delivered to the present incarnation and not handled.
+    returned: VecDeque<M>,
+    /// Whether more of that may come.
+    settled: bool,
     waiting: VecDeque<M>,
     waiting_bytes: usize,
     watchers: BTreeMap<WatcherId, W>,
@@ -83,6 +88,8 @@ impl<M, W, S> Machine<M, W, S> {
             from: Some(Arc::new(from)),
             snapshots: 0,
             restarts: VecDeque::new(),
+            returned: VecDeque::new(),
+            settled: true,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             watchers: BTreeMap::new(),
@@ -100,6 +107,8 @@ impl<M, W, S> Machine<M, W, S> {
         mem::swap(&mut self.out, actions);
         match event {
             Event::Message { message, bytes } => self.message(message, bytes),
+            Event::Returned { incarnation, message, bytes } => self.returned(incarnation, message, bytes),
+            Event::Settled(incarnation) => self.settled |= self.is_present(incarnation),
             Event::Started(incarnation) => self.started(incarnation),
             Event::StartFailed { incarnation, reason, doubt, hopeless } => {
                 if self.is_present(incarnation) && self.phase == Phase::Starting {
@@ -156,6 +165,7 @@ impl<M, W, S> Machine<M, W, S> {
     /// When [`Event::Tick`] is due, if nothing happens before.
     pub(crate) fn next_wake(&self) -> Option<Instant> {
         match self.phase {
+            _ if !self.settled => None,
             Phase::Between { gate: Gate::Open, not_before } => Some(not_before),
             Phase::Between { gate: Gate::Doubt(until), not_before } => Some(until.max(not_before)),
             _ => None,
@@ -165,6 +175,11 @@ impl<M, W, S> Machine<M, W, S> {
     /// The incarnation that takes messages now: [`Event::Message`] would have it delivered to this one.
     pub(crate) fn serving(&self) -> Option<Incarnation> {
         (self.phase == Phase::Up).then_some(self.incarnation)
+    }
+
+    /// Whether nothing returns from the present incarnation any more.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled
     }
 
     /// Why the child is gone for good, if it is.
@@ -209,12 +224,34 @@ impl<M, W, S> Machine<M, W, S> {
     }
 
     fn queue(&mut self, message: M, bytes: usize, most: usize) {
-        if self.waiting.len() >= most || self.waiting_bytes >= Policy::QUEUE_BYTES {
-            self.out.push(Action::Refuse { message, refusal: Refusal::Full });
-        } else {
+        if self.has_room(most) {
             self.waiting_bytes += bytes;
             self.waiting.push_back(message);
+        } else {
+            self.out.push(Action::Refuse { message, refusal: Refusal::Full });
         }
+    }
+
+    fn has_room(&self, most: usize) -> bool {
+        self.returned.len() + self.waiting.len() < most && self.waiting_bytes < Policy::QUEUE_BYTES
+    }
+
+    fn returned(&mut self, incarnation: Incarnation, message: M, bytes: usize) {
+        if self.phase == Phase::Up {
+            self.phase = Phase::Silent;
+        }
+        let refusal = match (&self.phase, self.policy.between) {
+            (Phase::Over(reason), _) => Refusal::Gone(reason.clone()),
+            _ if !self.is_present(incarnation) => Refusal::Restarting,
+            (Phase::Between { .. }, Between::Refuse) => Refusal::Restarting,
+            (_, Between::Queue(most)) if !self.has_room(most) => Refusal::Full,
+            // Without a queue it waits only for the word on its incarnation's end.
+            _ => {
+                self.waiting_bytes += bytes;
+                return self.returned.push_back(message);
+            }
+        };
+        self.out.push(Action::Refuse { message, refusal });
     }
 
     fn started(&mut self, incarnation: Incarnation) {
@@ -226,9 +263,15 @@ impl<M, W, S> Machine<M, W, S> {
             self.out.push(Action::Stop { incarnation, reason, grace });
         }
         self.waiting_bytes = 0;
-        for message in mem::take(&mut self.waiting) {
+        self.settled = false;
+        for message in self.take_waiting() {
             self.out.push(Action::Deliver { incarnation, message });
         }
+    }
+
+    /// All that waits, in order.
+    fn take_waiting(&mut self) -> impl Iterator<Item = M> + use<M, W, S> {
+        mem::take(&mut self.returned).into_iter().chain(mem::take(&mut self.waiting))
     }
 
     fn node_lost(&mut self, reason: DownReason, until: Instant, now: Instant) {
@@ -284,7 +327,7 @@ impl<M, W, S> Machine<M, W, S> {
         }
         if self.phase == Phase::Moving {
             self.phase = Phase::Between { gate, not_before: now };
-            return;
+            return self.refuse_returned();
         }
         let (most, within) = self.policy.intensity;
         while self.restarts.front().is_some_and(|&at| now.saturating_duration_since(at) >= within) {
@@ -297,6 +340,17 @@ impl<M, W, S> Machine<M, W, S> {
         self.restarts.push_back(now);
         self.phase = Phase::Between { gate, not_before: now.checked_add(delay).unwrap_or(now) };
         self.out.push(Action::Report { reason, restarts: self.restarts.len(), delay });
+        self.refuse_returned();
+    }
+
+    /// What returned is not to wait for the next incarnation, if nothing is.
+    fn refuse_returned(&mut self) {
+        if self.policy.between == Between::Refuse {
+            self.waiting_bytes = 0;
+            for message in mem::take(&mut self.returned) {
+                self.out.push(Action::Refuse { message, refusal: Refusal::Restarting });
+            }
+        }
     }
 
     fn start_if_due(&mut self, now: Instant) {
@@ -306,7 +360,7 @@ impl<M, W, S> Machine<M, W, S> {
             Gate::Snapshots(_) => false,
             Gate::Doubt(until) => until <= now,
         };
-        if open && not_before <= now {
+        if open && self.settled && not_before <= now {
             self.start();
         }
     }
@@ -323,7 +377,7 @@ impl<M, W, S> Machine<M, W, S> {
         self.phase = Phase::Over(reason.clone());
         self.from = None;
         self.waiting_bytes = 0;
-        for message in mem::take(&mut self.waiting) {
+        for message in self.take_waiting() {
             self.out.push(Action::Refuse { message, refusal: Refusal::Gone(reason.clone()) });
         }
         for watcher in mem::take(&mut self.watchers).into_values() {

@@ -59,11 +59,14 @@ impl Story {
         self.on(Event::Tick);
     }
 
+    /// It ends with all handled that was delivered to it.
     fn ends(&mut self, incarnation: u64, reason: DownReason) {
+        self.on(Event::Settled(Incarnation(incarnation)));
         self.on(Event::Ended { incarnation: Incarnation(incarnation), reason, snapshots: 0 });
     }
 
     fn loses(&mut self, incarnation: u64) {
+        self.on(Event::Settled(Incarnation(incarnation)));
         let until = self.now + LEASE_END;
         self.on(Event::NodeLost { incarnation: Incarnation(incarnation), reason: lost(), until });
     }
@@ -181,6 +184,7 @@ fn what_waits_for_a_child_that_is_given_up_is_refused() {
 #[test]
 fn the_next_incarnation_starts_from_the_last_snapshot_also_if_the_end_overtakes_it() {
     let mut story = up(permanent());
+    story.on(Event::Settled(Incarnation(1)));
     story.on(Event::Ended { incarnation: Incarnation(1), reason: panicked(), snapshots: 1 });
     assert_eq!(story.starts(), []);
     story.on(Event::Snapshot { incarnation: Incarnation(1), from: "the snapshot" });
@@ -230,4 +234,45 @@ fn a_child_whose_end_is_told_before_its_start_is_started_again() {
     assert_eq!(story.starts(), [(2, "the spec")]);
     story.on(Event::Started(Incarnation(1)));
     assert_eq!(story.machine.serving(), None);
+}
+
+fn returns(story: &mut Story, incarnation: u64, message: u32) {
+    story.on(Event::Returned { incarnation: Incarnation(incarnation), message, bytes: 100 });
+}
+
+#[test]
+fn what_an_incarnation_did_not_handle_goes_to_the_next_before_what_came_later() {
+    let mut story = up(permanent());
+    story.message(1);
+    story.message(2);
+    // The word that it takes no more comes before the one on its end.
+    returns(&mut story, 1, 1);
+    story.message(3);
+    returns(&mut story, 1, 2);
+    story.on(Event::Ended { incarnation: Incarnation(1), reason: panicked(), snapshots: 0 });
+    assert_eq!(story.starts(), [], "more may return");
+    story.on(Event::Settled(Incarnation(1)));
+    assert_eq!(story.starts(), [(2, "the spec")]);
+    story.on(Event::Started(Incarnation(2)));
+    assert_eq!(story.delivered(), [(2, 1), (2, 2), (2, 3)]);
+}
+
+#[test]
+fn what_an_incarnation_did_not_handle_is_refused_where_nothing_is_to_wait_or_the_child_is_gone() {
+    let mut story = up(Policy { between: Between::Refuse, ..permanent() });
+    story.message(1);
+    returns(&mut story, 1, 1);
+    story.on(Event::Ended { incarnation: Incarnation(1), reason: panicked(), snapshots: 0 });
+    let refusal = Refusal::Restarting;
+    assert!(
+        story.last.iter().any(|a| matches!(a, Action::Refuse { message: 1, refusal: r } if *r == refusal))
+    );
+    let mut story = up(Policy { restart: Restart::Transient, ..Policy::default() });
+    story.message(1);
+    story.on(Event::Ended { incarnation: Incarnation(1), reason: DownReason::Stopped, snapshots: 0 });
+    returns(&mut story, 1, 1);
+    let refusal = Refusal::Gone(DownReason::Stopped);
+    assert!(
+        story.last.iter().any(|a| matches!(a, Action::Refuse { message: 1, refusal: r } if *r == refusal))
+    );
 }

@@ -59,6 +59,7 @@ fn the_worlds_reach_every_kind_of_decision() {
         "lease ran out",
         "snapshot awaited",
         "zombie",
+        "returned",
     ] {
         let times = decisions.matches(decision).count();
         assert!(times >= 5, "{decision:?} came {times} times in 400 worlds");

@@ -124,6 +124,23 @@ impl World {
         Ok(())
     }
 
+    /// What was delivered has returned: it is on its way again, and before what was delivered behind it.
+    pub(super) fn returned(&mut self, letter: Letter) -> Verdict {
+        let known = self.book.delivered.remove(&letter).is_some() && !self.book.handled.contains(&letter);
+        self.require(known, || format!("{letter:?} returns, which was not delivered, or was handled"))?;
+        self.book.sent.insert(letter);
+        self.trace.push("returned".into());
+        if let Some(last) = self.book.last_delivered.get(&letter.0).copied()
+            && last >= letter.1
+        {
+            match letter.1.checked_sub(1) {
+                Some(before) => self.book.last_delivered.insert(letter.0, before),
+                None => self.book.last_delivered.remove(&letter.0),
+            };
+        }
+        Ok(())
+    }
+
     pub(super) fn refused(&mut self, letter: Letter) -> Verdict {
         let known = self.book.sent.remove(&letter);
         self.require(known, || format!("{letter:?} is refused, which was delivered or refused before"))
@@ -204,6 +221,11 @@ impl World {
         self.book.restarts.iter().filter(|&&at| self.now - at < within).count()
     }
 
+    /// Whether the end of the present incarnation was told.
+    fn is_between(&self) -> bool {
+        self.machine.gone().is_some() || self.machine.next_wake().is_some()
+    }
+
     /// What may wait does not grow beyond its bound.
     fn judge_queue(&self) -> Verdict {
         let most = match self.policy.between {
@@ -211,6 +233,10 @@ impl World {
             Between::Queue(most) => most,
             Between::Refuse => 0,
         };
+        // Those that returned wait for the word on their incarnation's end, also where nothing else does.
+        if self.policy.between == Between::Refuse && !self.is_between() {
+            return Ok(());
+        }
         let waiting = self.book.sent.len();
         self.require(waiting <= most, || format!("{waiting} messages wait, and {most} may"))
     }

@@ -61,6 +61,11 @@ pub(super) struct Node {
     answered: Instant,
     /// The parent has lost the link.
     pub(super) lost: bool,
+    /// What the parent has put on its way to the node and not heard of again.
+    under_way: BTreeSet<Letter>,
+    /// The parent has heard that the child takes no more.
+    closed: bool,
+    settled: bool,
     pub(super) snapshots: u64,
     last_published: Option<Snapshot>,
     /// What came while the node was paused.
@@ -108,6 +113,10 @@ enum Up {
     Refused,
     Ended(DownReason, u64),
     Snapshot(Snapshot),
+    /// The child takes no more messages.
+    Closed,
+    /// It did not take this one.
+    Returned(Letter),
 }
 
 #[derive(Debug, Clone)]
@@ -154,6 +163,9 @@ impl World {
                 let letter = (sender, self.sent[sender]);
                 self.sent[sender] += 1;
                 self.book.sent.insert(letter);
+                if self.nodes.last().is_some_and(|node| node.closed) {
+                    self.feed(Event::Silent(self.present()))?;
+                }
                 self.feed(Event::Message { message: letter, bytes: 100 })?;
             }
             Step::Watch => {
@@ -231,13 +243,14 @@ impl World {
                 let present = self.present();
                 let incarnation = Incarnation(if Incarnation(id) == present { 1_000_000 } else { id });
                 let reason = DownReason::Stopped;
-                self.feed(match kind % 7 {
+                self.feed(match kind % 8 {
                     0 => Event::Started(incarnation),
                     1 => Event::StartFailed { incarnation, reason, doubt: None, hopeless: true },
                     2 => Event::Ended { incarnation, reason, snapshots: 0 },
                     3 => Event::NodeLost { incarnation, reason, until: self.now },
                     4 => Event::Silent(incarnation),
                     5 => Event::Snapshot { incarnation, from: 1_000_000 },
+                    6 => Event::Settled(incarnation),
                     _ => Event::Gone(incarnation),
                 })?;
             }
@@ -355,6 +368,16 @@ impl World {
                 self.book.arrived(incarnation, from);
                 self.feed(Event::Snapshot { incarnation, from })
             }
+            Up::Closed => {
+                self.nodes[node].closed = true;
+                self.settle(node)
+            }
+            Up::Returned(letter) => {
+                self.nodes[node].under_way.remove(&letter);
+                self.returned(letter)?;
+                self.feed(Event::Returned { incarnation, message: letter, bytes: 100 })?;
+                self.settle(node)
+            }
         }
     }
 
@@ -387,8 +410,9 @@ impl World {
                     self.trace.push("zombie".into());
                 }
                 self.handled(node, letter, zombie)?;
+                self.nodes[node].under_way.remove(&letter);
             }
-            Down::Letter(_) => {}
+            Down::Letter(letter) => self.up(node, Up::Returned(letter)),
         }
         Ok(())
     }
@@ -429,13 +453,25 @@ impl World {
     /// The parent gives the link up, and has the backend end the node.
     fn lose(&mut self, node: usize) -> Verdict {
         self.nodes[node].lost = true;
+        self.nodes[node].under_way.clear();
+        self.nodes[node].closed = true;
         if !self.blind {
             let ends = self.now + self.some(3000);
             self.schedule(ends, Arrival::End(node));
         }
         let word = self.now + self.some(1000);
         self.schedule(word, Arrival::Word(node));
+        self.settle(node)?;
         self.feed(Event::Silent(self.nodes[node].incarnation))
+    }
+
+    /// The link tells when nothing returns any more.
+    fn settle(&mut self, node: usize) -> Verdict {
+        let it = &mut self.nodes[node];
+        if !it.closed || !it.under_way.is_empty() || std::mem::replace(&mut it.settled, true) {
+            return Ok(());
+        }
+        self.feed(Event::Settled(self.nodes[node].incarnation))
     }
 
     fn tell_of_loss(&mut self, node: usize) -> Verdict {
@@ -459,6 +495,7 @@ impl World {
         if self.nodes[node].child == Child::Running {
             self.nodes[node].child = Child::Ended;
             let snapshots = self.nodes[node].snapshots;
+            self.up(node, Up::Closed);
             self.up(node, Up::Ended(reason, snapshots));
         }
     }
@@ -492,6 +529,9 @@ impl World {
                 Action::HandOver(incarnation) => self.down_to(incarnation, Down::HandOver),
                 Action::Deliver { incarnation, message } => {
                     self.delivered(message, incarnation)?;
+                    if let Some(node) = self.nodes.iter_mut().find(|node| node.incarnation == incarnation) {
+                        node.under_way.insert(message);
+                    }
                     self.down_to(incarnation, Down::Letter(message));
                 }
                 Action::Refuse { message, .. } => self.refused(message)?,
@@ -518,6 +558,9 @@ impl World {
             expired: false,
             answered: now,
             lost: false,
+            under_way: BTreeSet::new(),
+            closed: false,
+            settled: false,
             snapshots: 0,
             last_published: None,
             held: Vec::new(),
@@ -535,7 +578,8 @@ impl World {
         let delay = self.some(1 + self.delay.as_millis() as u64);
         let it = &mut self.nodes[node];
         // Control overtakes data.
-        let wire = if matches!(up, Up::Snapshot(_) | Up::Started | Up::Refused) {
+        let wire = if matches!(up, Up::Snapshot(_) | Up::Started | Up::Refused | Up::Closed | Up::Returned(_))
+        {
             &mut it.up_data
         } else {
             &mut it.up
