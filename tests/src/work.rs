@@ -62,6 +62,14 @@ pub async fn log(words: String) {
     tracing::info!(answer = 42, "{words}");
 }
 
+/// Puts so many lines into the runner's log, as fast as it can.
+#[task]
+pub async fn log_much(words: String, lines: u64) {
+    for _ in 0..lines {
+        tracing::info!("{words}");
+    }
+}
+
 /// Ends the process with this exit code.
 #[task]
 pub async fn exit(code: i32) {

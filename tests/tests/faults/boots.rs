@@ -1,8 +1,15 @@
 //! Boots that are cut short, in each phase. (3, 36)
 
-use std::time::{Duration, Instant};
+use std::{
+    net::UdpSocket,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use flame_actor::{CallError, Pool, backend::ProcessBackend};
+use flame_actor::{
+    CallError, Pool,
+    backend::{Backend, Boot, BootError, BoxFuture, ExitReason, Instance, ProcessBackend},
+};
 use flame_tests::{
     process_id,
     support::{Fleet, Process, soon, until},
@@ -17,6 +24,7 @@ tests![
     a_boot_killed_at_any_moment_is_made_up_for,
     boots_that_always_fail_tell_why_before_the_deadline_and_back_off,
     a_boot_that_never_joins_is_ended_and_leaves_nothing,
+    a_runner_that_never_reaches_its_parent_exits_and_says_why,
 ];
 
 /// The app, after a shell that waits for a line of its own first: a boot that stays in its first phase.
@@ -118,4 +126,32 @@ async fn a_boot_that_never_joins_is_ended_and_leaves_nothing() {
     assert!(words(&error).contains("did not join within 500ms"), "{error:?}");
     soon(pool.stop()).await;
     assert_eq!((fleet.live(), fleet.most()), (0, 1));
+}
+
+/// Sends its runners to where nobody answers, with little time.
+struct Astray(UdpSocket);
+
+impl Backend for Astray {
+    fn name(&self) -> &str {
+        "astray"
+    }
+
+    fn boot(&self, mut boot: Boot) -> BoxFuture<Result<Arc<dyn Instance>, BootError>> {
+        boot.ticket.invitation.addresses = vec![self.0.local_addr().unwrap()];
+        boot.ticket.invitation.valid_for = Duration::from_millis(500);
+        ProcessBackend::new().boot(boot)
+    }
+}
+
+async fn a_runner_that_never_reaches_its_parent_exits_and_says_why() {
+    let fleet = Fleet::of(Astray(UdpSocket::bind("127.0.0.1:0").unwrap()));
+    // The pool would wait for longer.
+    let pool = builder("astray").boot_timeout(Duration::from_secs(60)).timeout(Duration::from_secs(4));
+    let pool = pool.backend(fleet.clone()).start().unwrap();
+    let error = soon(pool.call(process_id::task())).await.unwrap_err();
+    assert_eq!(fleet.until_ended("astray-1").await, ExitReason::Exited { code: 71 });
+    for part in ["exited with code 71", "could not join"] {
+        assert!(words(&error).contains(part), "{part:?} is not in: {}", words(&error));
+    }
+    assert!(!error.may_have_run());
 }
