@@ -9,7 +9,7 @@ use flame_actor::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::support::{Log, Note, Notes, soon, until};
+use crate::support::{Log, Note, Notes, soon, until, until_notes};
 
 fn builder(name: &str) -> PoolBuilder {
     Pool::builder(name).max(2).backend(LocalBackend::new().arbiters(1))
@@ -67,6 +67,12 @@ async fn linger(log: RemoteRecipient<Note>, pool: String, depth: u64) {
         0 => tokio::time::sleep(Duration::from_secs(600)).await,
         _ => Pool::named(&pool).unwrap().call(linger::task(log, pool, depth - 1)).await.unwrap(),
     }
+}
+
+#[task]
+async fn detach_below(log: RemoteRecipient<Note>, pool: String) {
+    let call = Pool::named(&pool).unwrap().call(linger::task(log, pool, 0));
+    call.timeout(Duration::from_secs(3600)).detached().await.unwrap();
 }
 
 #[task]
@@ -233,6 +239,18 @@ async fn a_nested_call_has_no_longer_than_its_caller() {
     let pool = builder("inherit").timeout(limit).start().unwrap();
     let left = soon(pool.call(time_left::task("inherit".into(), 2))).await.unwrap();
     assert!(left <= limit && left * 2 > limit, "{left:?}");
+}
+
+#[actix::test]
+async fn what_a_task_has_detached_has_no_longer_than_the_task() {
+    let pool = builder("detaches").start().unwrap();
+    let log = Log::default().start();
+    let call = pool.call(detach_below::task(log.clone().recipient().into(), "detaches".into()));
+    let error = soon(call.timeout(Duration::from_secs(1))).await.unwrap_err();
+    assert!(matches!(error, CallError::Timeout { .. }), "{error:?}");
+    // It says so when it is cut off.
+    until_notes(&log, &[0, 100]).await;
+    until("nothing is held", || pool.inspect().held == 0).await;
 }
 
 #[actix::test]

@@ -36,7 +36,8 @@ async fn a_queued_call_whose_future_is_dropped_is_never_sent() {
 }
 
 async fn a_running_call_whose_future_is_dropped_ends_at_its_next_await_and_frees_its_slot() {
-    let pool = builder("given-up").max_concurrency(1).start().unwrap();
+    // Nothing else would end it.
+    let pool = builder("given-up").max_concurrency(1).timeout(None).start().unwrap();
     let (mut gate, (to, mut dropped)) = (Gate::new(), begun());
     let call = actix::spawn(pool.call(hold_until_dropped::task(gate.keeper(), to)));
     let pid = gate.arrival().await;

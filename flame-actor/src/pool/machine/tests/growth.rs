@@ -141,6 +141,36 @@ fn boots_that_always_fail_back_off_and_the_cause_reaches_those_who_wait() {
 }
 
 #[test]
+fn pools_whose_boots_fail_together_do_not_try_again_together() {
+    // How long each of the first tries waits for the one before it.
+    let waits = |seed| {
+        let mut machine = Machine::new(small(1).validate().unwrap(), seed);
+        let (mut now, mut actions) = (Instant::now(), Vec::new());
+        machine.on(Event::Request(Request::new(RequestId(1))), now, &mut actions);
+        (1..=4)
+            .map(|runner| {
+                let error = BootFailure(Arc::new(std::io::Error::other("no such image")));
+                let failed = Event::BootFailed { runner: RunnerSeq(runner), error, gone: true };
+                machine.on(failed, now, &mut actions);
+                let retry_at = machine.next_wake().unwrap();
+                let wait = retry_at - now;
+                now = retry_at;
+                machine.on(Event::Tick, now, &mut actions);
+                wait
+            })
+            .collect::<Vec<_>>()
+    };
+    let all: Vec<Vec<Duration>> = (0..20).map(waits).collect();
+    for (failures, full) in [200, 400, 800, 1600].map(Duration::from_millis).into_iter().enumerate() {
+        let mut these: Vec<Duration> = all.iter().map(|waits| waits[failures]).collect();
+        assert!(these.iter().all(|wait| (full / 2..=full).contains(wait)), "{these:?}");
+        these.sort_unstable();
+        these.dedup();
+        assert!(these.len() > 15, "{these:?}");
+    }
+}
+
+#[test]
 fn while_boots_fail_and_none_can_serve_it_a_new_request_fails_at_once() {
     let mut pool = Pool::new(small(2));
     pool.request_within(1, seconds(30)).boot_fails(1);
