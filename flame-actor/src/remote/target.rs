@@ -236,6 +236,14 @@ impl Remote {
         }
     }
 
+    /// Has someone told of the loss of the actor's node; of the actor's end while it has none.
+    pub(super) fn watch_node(&self, notify: Notify) -> EndWatch {
+        match self.line() {
+            Some(line) => line.peer.watch_node(line.lane.port(), notify),
+            None => self.watch(notify),
+        }
+    }
+
     /// Why the actor takes no more messages, if that is known.
     pub(super) fn closed(&self) -> Option<DownReason> {
         match self.route.get()? {

@@ -7,6 +7,7 @@
 mod actors;
 mod beside;
 mod names;
+mod nested;
 mod relays;
 
 use std::process::ExitCode;
@@ -14,7 +15,10 @@ use std::process::ExitCode;
 use flame_actor::{Pool, PoolBuilder};
 
 fn main() -> ExitCode {
-    flame_tests::support::main(flame_tests::support::apps, [relays::tests(), names::tests(), beside::tests()])
+    flame_tests::support::main(
+        flame_tests::support::apps,
+        [relays::tests(), names::tests(), beside::tests(), nested::tests()],
+    )
 }
 
 /// A pool of one runner, which is a child process.

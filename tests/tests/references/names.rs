@@ -1,8 +1,12 @@
 //! Names, over processes.
 
-use flame_actor::{NameError, RemoteAddr, lookup, register, task};
+use std::time::Duration;
+
+use actix::prelude::*;
+use flame_actor::{NameError, RemoteAddr, RemoteRecipient, SendError, lookup, register, task};
 use flame_tests::{
-    support::{signal, soon},
+    Begun,
+    support::{begun, signal, soon},
     tests,
 };
 use rustix::process::Signal;
@@ -12,7 +16,12 @@ use crate::{
     pool,
 };
 
-tests![an_actor_is_found_by_name_from_every_process, a_name_goes_with_its_node_and_can_be_given_again,];
+tests![
+    an_actor_is_found_by_name_from_every_process,
+    a_name_goes_with_its_node_and_can_be_given_again,
+    a_name_goes_with_its_actor,
+    an_actor_that_nobody_can_reach_elsewhere_gets_no_name,
+];
 
 /// Finds a journal, writes a note there, and gives it a second name.
 #[task]
@@ -48,4 +57,33 @@ async fn a_name_goes_with_its_node_and_can_be_given_again() {
     let next = a.place_child(Journal::default()).await.unwrap();
     register("mortal", &next).await.unwrap();
     assert_eq!(lookup::<Journal>("mortal").await.unwrap(), next.addr());
+}
+
+async fn a_name_goes_with_its_actor() {
+    let a = pool("ended-a");
+    let journal = a.place_child(Journal::default()).await.unwrap();
+    register("brief", &journal).await.unwrap();
+    soon(journal.stop("enough", Duration::from_secs(5))).await;
+    assert!(matches!(lookup::<Journal>("brief").await, Err(NameError::Unknown { .. })));
+    let next = a.place_child(Journal::default()).await.unwrap();
+    register("brief", &next).await.unwrap();
+    assert_eq!(lookup::<Journal>("brief").await.unwrap(), next.addr());
+}
+
+/// Has no handler for messages from elsewhere.
+struct Deaf;
+
+impl Actor for Deaf {
+    type Context = Context<Self>;
+}
+
+#[task]
+async fn name_a_deaf_one() -> String {
+    register("deaf", &Deaf.start().into()).await.unwrap_err().to_string()
+}
+
+async fn an_actor_that_nobody_can_reach_elsewhere_gets_no_name() {
+    let here = register("deaf", &Deaf.start().into()).await.unwrap_err();
+    assert!(matches!(&here, NameError::NotRemote { actor } if actor.ends_with("Deaf")), "{here:?}");
+    assert_eq!(soon(pool("deaf-a").call(name_a_deaf_one::task())).await.unwrap(), here.to_string());
 }

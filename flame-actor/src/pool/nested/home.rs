@@ -10,24 +10,26 @@ use bytes::{Bytes, BytesMut};
 use flame_transport::{Body, NodeId, Owed, codec};
 use futures_util::FutureExt;
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::{
     commission::{Commission, Nested},
     names,
 };
 use crate::{
-    host::protocol::{ChildThread, split},
+    host::protocol::split,
     pool::{
         Core,
         child::Ownership,
         error::{CallError, PlaceFailure, encode_error},
+        keeping,
         machine::{Failure, RunnerSeq},
         running::{Call, run},
         starting::Start,
-        wish::Wish,
     },
     registry::Registry,
     remote::{Encoded, Peer, Remote, answer_placed, discard, rebase},
+    supervise::policy::Policy,
 };
 
 /// What one runner has commissioned.
@@ -46,12 +48,9 @@ enum Stage {
 
 /// A child that a runner wants placed.
 struct Birth {
-    core: Arc<Core>,
-    /// The number of its type.
-    actor: u32,
+    start: Start,
     value: Encoded,
-    thread: ChildThread,
-    wish: Wish,
+    policy: Policy,
     /// The runner's number for it.
     child: u64,
 }
@@ -93,9 +92,10 @@ impl Commissions {
                 let call = Call { task, body, wish, retries };
                 from.spawn(make_call(core, call, detached, owed, Arc::clone(from)));
             }
-            Nested::Place { actor, child, thread } => {
+            Nested::Place { actor, child, thread, policy, lifetime } => {
                 self.children().insert(child, Stage::Starting { detached: false });
-                let birth = Birth { core, actor, value: body, thread, wish, child };
+                let start = Start { core, actor, thread, lifetime, wish };
+                let birth = Birth { start, value: body, policy, child };
                 from.spawn(Arc::clone(self).place(birth, owed, Arc::clone(from)));
             }
         }
@@ -137,12 +137,21 @@ impl Commissions {
     }
 
     async fn place(self: Arc<Self>, birth: Birth, owed: Owed, from: Arc<Peer>) {
-        let Birth { core, actor, value, thread, wish, child } = birth;
-        let remote = Remote::unconnected();
-        let start = Start { core, actor, thread, lifetime: None, wish };
-        let outcome = tokio::select! {
+        let Birth { start, value, policy, child } = birth;
+        let placing = async {
+            if policy.is_supervision() {
+                let (done, outcome) = oneshot::channel();
+                let remote = keeping::supervise(start, policy, value, Arc::default(), done);
+                let closed = |_| Err(PlaceFailure::NotPlaced(Failure::PoolClosed));
+                return (remote, outcome.await.unwrap_or_else(closed));
+            }
+            let remote = Remote::unconnected();
+            let settled = start.settle(&value, &remote).await;
+            (remote, settled)
+        };
+        let (remote, outcome) = tokio::select! {
             biased;
-            outcome = start.settle(&value, &remote) => outcome,
+            placed = placing => placed,
             () = owed.cancelled() => return self.let_go(child),
         };
         let ownership = match outcome {
