@@ -171,7 +171,7 @@ async fn serve(
         }
         match next {
             None => {}
-            Some(None) => return,
+            Some(None) => break,
             Some(Some((body, None))) => {
                 let weight = 1 + body.len() / 1024;
                 batch += weight;
@@ -191,6 +191,8 @@ async fn serve(
             }
         }
     }
+    // A mailbox passes over a message whose answer nobody waits for.
+    while receipts.next().await.is_some() {}
 }
 
 fn post(

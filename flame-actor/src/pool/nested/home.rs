@@ -42,8 +42,11 @@ pub(in crate::pool) struct Commissions {
 
 /// How far a child of the runner's is.
 enum Stage {
-    Starting { detached: bool },
-    Started(Ownership),
+    Starting {
+        detached: bool,
+    },
+    /// With a reference: the runner's own may be given back before it is heard why the child is to stop.
+    Started(Ownership, Arc<Remote>),
 }
 
 /// A child that a runner wants placed.
@@ -105,8 +108,9 @@ impl Commissions {
     pub(in crate::pool) fn stop(&self, child: u64, reason: Option<String>, grace: Option<Duration>) {
         let stage = self.children().remove(&child);
         // One that is starting is let go when it has started.
-        if let Some(Stage::Started(ownership)) = stage {
+        if let Some(Stage::Started(ownership, remote)) = stage {
             ownership.stop(reason, grace);
+            drop(remote);
         }
     }
 
@@ -125,7 +129,7 @@ impl Commissions {
         }
         let started = children.remove(&child);
         drop(children);
-        if let Some(Stage::Started(ownership)) = started {
+        if let Some(Stage::Started(ownership, _)) = started {
             ownership.detach();
         }
     }
@@ -165,7 +169,7 @@ impl Commissions {
         // A name of a node always fits.
         let _ = codec::encode(ownership.node(), &mut node, 1024);
         // Before the answer, behind which the runner may let it go.
-        if !self.keep(child, ownership) {
+        if !self.keep(child, ownership, &remote) {
             return;
         }
         match answer_placed(&remote, &from, &node) {
@@ -175,7 +179,7 @@ impl Commissions {
     }
 
     /// Keeps a child for the runner; false, and it is stopped, if that has let it go meanwhile.
-    fn keep(&self, child: u64, ownership: Ownership) -> bool {
+    fn keep(&self, child: u64, ownership: Ownership, remote: &Arc<Remote>) -> bool {
         let mut children = self.children();
         match children.get_mut(&child) {
             Some(Stage::Starting { detached: true }) => {
@@ -185,7 +189,7 @@ impl Commissions {
                 true
             }
             Some(stage) => {
-                *stage = Stage::Started(ownership);
+                *stage = Stage::Started(ownership, Arc::clone(remote));
                 true
             }
             None => false,
