@@ -65,7 +65,7 @@ async fn a_child_that_is_starting_when_its_runner_is_told_to_go_moves_as_soon_as
     let (mut scribe, mut deeds) = Scribe::new();
     scribe.awaits = Some(file.clone());
     let placing = pool.place_child(scribe).restart(Restart::Permanent).intensity(0, Duration::from_secs(60));
-    let placing = actix::spawn(async { placing.await });
+    let placing = actix::spawn(placing);
     let (first, _) = start(&mut deeds).await;
     let process = Process::of(first);
     signal(first, Signal::TERM);
