@@ -221,8 +221,9 @@ impl Core {
         self.feed_with(event, Instant::now(), None);
     }
 
-    /// As [`feed`](Self::feed), at the given time, and with the runner of a seat that is given up.
-    fn feed_with(self: &Arc<Self>, event: Event, now: Instant, vacated: Option<RunnerSeq>) {
+    /// As [`feed`](Self::feed), at the given time, and with the runner of a seat that is given up. Whether a runner was
+    /// told to go.
+    fn feed_with(self: &Arc<Self>, event: Event, now: Instant, vacated: Option<RunnerSeq>) -> bool {
         let mut errands = Vec::new();
         let mut handed = Vec::new();
         let mut state = self.state();
@@ -234,8 +235,7 @@ impl Core {
             Event::Shutdown => errands.push(Errand::Drain(Arc::clone(self))),
             _ => {}
         }
-        let contended = matches!(event, Event::Release { .. })
-            && self.cap.get().is_some_and(|membership| membership.is_contended());
+        let is_release = matches!(event, Event::Release { .. });
         if let Some(runner) = vacated
             && state.runners.vacate(runner)
         {
@@ -247,9 +247,7 @@ impl Core {
             state.machine.on(event, due - Duration::from_nanos(1), &mut actions);
         }
         state.machine.on(event, now, &mut actions);
-        if contended {
-            state.machine.on(Event::Reclaim, now, &mut actions);
-        }
+        let retires = actions.iter().any(|action| matches!(action, Action::Retire(_)));
         let until = now.checked_add(self.settings.boot_timeout());
         // A slot that cannot be handed over goes back to the machine, which may have more to say.
         while !actions.is_empty() {
@@ -279,6 +277,10 @@ impl Core {
             };
             let _ = waiter.send(outcome.map(seat));
         }
+        if let (true, Some(cap)) = (is_release, self.cap.get()) {
+            cap.offer();
+        }
+        retires
     }
 
     /// Waits for a slot until the request's deadline.
@@ -486,8 +488,12 @@ impl orders::Held for Seat {
 }
 
 impl Shares for Core {
-    fn tell(self: Arc<Self>, event: Event) {
-        self.feed(event);
+    fn permit(self: Arc<Self>) {
+        self.feed(Event::Permit);
+    }
+
+    fn reclaim(self: Arc<Self>) -> bool {
+        self.feed_with(Event::Reclaim, Instant::now(), None)
     }
 }
 
