@@ -136,6 +136,8 @@ pub enum Do {
     Block(Duration),
     /// From here on it refuses to stop.
     Resist,
+    /// It handles nothing more.
+    Halt,
 }
 
 #[remote]
@@ -149,6 +151,7 @@ impl Handler<Do> for Scribe {
             Do::Panic(words) => panic!("{words}"),
             Do::Block(time) => std::thread::sleep(time),
             Do::Resist => self.stubborn = true,
+            Do::Halt => ctx.wait(std::future::pending().into_actor(self)),
         }
     }
 }

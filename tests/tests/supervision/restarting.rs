@@ -19,6 +19,8 @@ tests![
     messages_that_meet_an_incarnation_which_has_just_ended_are_refused_where_the_user_wants_that,
     tells_under_way_to_a_lost_runner_are_dead_letters_of_the_parent,
     messages_between_two_incarnations_are_refused_where_the_user_wants_that,
+    no_more_messages_wait_between_two_incarnations_than_the_user_wants,
+    the_first_restart_waits_for_nothing_and_the_next_ones_ever_longer,
     an_ask_under_way_to_a_lost_runner_fails_and_is_not_repeated,
     the_next_incarnation_starts_from_the_last_snapshot,
     a_snapshot_that_is_published_last_is_not_lost,
@@ -153,6 +155,50 @@ async fn messages_between_two_incarnations_are_refused_where_the_user_wants_that
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert!(refused > 0);
+}
+
+async fn no_more_messages_wait_between_two_incarnations_than_the_user_wants() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("go");
+    std::fs::write(&file, "").unwrap();
+    let pool = builder("bounded").max(1).start().unwrap();
+    let (mut scribe, mut deeds) = Scribe::new();
+    scribe.awaits = Some(file.clone());
+    let placing = pool.place_child(scribe).restart(Restart::Permanent).between(Between::Queue(3));
+    let child = placing.await.unwrap();
+    let (first, _) = start(&mut deeds).await;
+    std::fs::remove_file(&file).unwrap();
+    signal(first, Signal::KILL);
+    // It is being started from here until the file is there.
+    let (second, _) = start(&mut deeds).await;
+    let mut asks: Vec<_> = (0..10).map(|number| child.send(Write { sender: 0, number })).collect();
+    for refused in asks.split_off(3) {
+        assert!(matches!(soon(refused).await, Err(SendError::Full)));
+    }
+    std::fs::write(&file, "").unwrap();
+    for waited in asks {
+        assert_eq!(soon(waited).await.unwrap(), second);
+    }
+}
+
+async fn the_first_restart_waits_for_nothing_and_the_next_ones_ever_longer() {
+    let pool = builder("backed-off").max(1).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let placing = pool.place_child(scribe).restart(Restart::Permanent).intensity(3, Duration::from_secs(60));
+    let child = placing.await.unwrap();
+    start(&mut deeds).await;
+    let mut waited = Vec::new();
+    for number in 0..3 {
+        soon(child.send(Write { sender: 0, number })).await.unwrap();
+        child.do_send(Do::Panic("once more".into()));
+        let wrote = soon(deeds.recv()).await.unwrap();
+        assert_eq!(wrote.act, Act::Wrote(0, number));
+        let started = soon(deeds.recv()).await.unwrap();
+        assert_eq!(started.act, Act::Started(0));
+        waited.push(Duration::from_nanos(started.at - wrote.at));
+    }
+    let least = [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(200)];
+    assert!(waited.iter().zip(least).all(|(waited, least)| *waited >= least), "{waited:?}");
 }
 
 async fn an_ask_under_way_to_a_lost_runner_fails_and_is_not_repeated() {
