@@ -33,6 +33,8 @@ async fn a_child_whose_owner_goes_stops_on_its_runner() {
     let (scribe, mut deeds) = Scribe::new();
     let child = pool.place_child(scribe).await.unwrap();
     let (pid, _) = start(&mut deeds).await;
+    // Whoever has its address owns nothing.
+    let _address = child.addr();
     drop(child);
     assert_eq!(until_it(&mut deeds, Act::Stopping).await, pid);
     assert_eq!(until_it(&mut deeds, Act::Stopped).await, pid);
@@ -45,6 +47,7 @@ async fn a_supervised_child_whose_owner_goes_stops_and_stays_stopped() {
     let child = pool.place_child(scribe).restart(Restart::Permanent).await.unwrap();
     let (pid, _) = start(&mut deeds).await;
     let watch = child.watch();
+    let _address = child.addr();
     drop(child);
     assert_eq!(until_it(&mut deeds, Act::Stopped).await, pid);
     assert_eq!(soon(watch).await.reason, DownReason::Stopped);
@@ -79,6 +82,7 @@ async fn a_child_in_a_field_goes_with_its_actor() {
     let (scribe, mut deeds) = Scribe::new();
     let child = pool.place_child(scribe).await.unwrap();
     let watch = child.watch();
+    let _address = child.addr();
     let owner = Owner { _child: child }.start();
     owner.do_send(Go);
     assert_eq!(soon(watch).await.reason, DownReason::Stopped);

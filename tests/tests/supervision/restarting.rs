@@ -193,8 +193,12 @@ async fn the_first_restart_waits_for_nothing_and_the_next_ones_ever_longer() {
         child.do_send(Do::Panic("once more".into()));
         let wrote = soon(deeds.recv()).await.unwrap();
         assert_eq!(wrote.act, Act::Wrote(0, number));
-        let started = soon(deeds.recv()).await.unwrap();
-        assert_eq!(started.act, Act::Started(0));
+        let started = loop {
+            let deed = soon(deeds.recv()).await.unwrap();
+            if deed.act == Act::Started(0) {
+                break deed;
+            }
+        };
         waited.push(Duration::from_nanos(started.at - wrote.at));
     }
     let least = [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(200)];
