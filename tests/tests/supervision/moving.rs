@@ -10,7 +10,7 @@ use flame_tests::{
 };
 use rustix::process::Signal;
 
-use crate::{builder, start};
+use crate::{builder, start, until_it};
 
 tests![
     the_supervised_children_of_a_runner_that_is_told_to_go_are_placed_elsewhere_before_it_goes,
@@ -28,6 +28,8 @@ async fn the_supervised_children_of_a_runner_that_is_told_to_go_are_placed_elsew
     let (first, _) = start(&mut deeds).await;
     let process = Process::of(first);
     signal(first, Signal::TERM);
+    // In order, and not with the runner.
+    assert_eq!(until_it(&mut deeds, Act::Stopped).await, first);
     let (second, _) = start(&mut deeds).await;
     assert_ne!(second, first);
     assert_eq!(soon(child.send(Write { sender: 0, number: 0 })).await.unwrap(), second);
@@ -64,7 +66,9 @@ async fn a_child_that_is_starting_when_its_runner_is_told_to_go_moves_as_soon_as
     let pool = builder("moved-early").start().unwrap();
     let (mut scribe, mut deeds) = Scribe::new();
     scribe.awaits = Some(file.clone());
-    let placing = pool.place_child(scribe).restart(Restart::Permanent).intensity(0, Duration::from_secs(60));
+    let mut placing =
+        pool.place_child(scribe).restart(Restart::Permanent).intensity(0, Duration::from_secs(60));
+    let early = placing.addr().send(Write { sender: 0, number: 0 });
     let placing = actix::spawn(placing);
     let (first, _) = start(&mut deeds).await;
     let process = Process::of(first);
@@ -73,6 +77,8 @@ async fn a_child_that_is_starting_when_its_runner_is_told_to_go_moves_as_soon_as
     until("the pool knows that the runner goes", drains).await;
     std::fs::write(file, "").unwrap();
     let child = soon(placing).await.unwrap().unwrap();
+    assert_eq!(soon(early).await.unwrap(), first, "what has waited for the start");
+    assert_eq!(until_it(&mut deeds, Act::Stopped).await, first);
     let (second, _) = start(&mut deeds).await;
     assert_ne!(second, first);
     assert_eq!(soon(child.send(Write { sender: 0, number: 0 })).await.unwrap(), second);

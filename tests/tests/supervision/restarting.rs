@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use flame_actor::{Between, DownReason, Restart, SendError, dead_letters};
+use flame_actor::{Between, DownReason, Restart, SendError, backend::ProcessBackend, dead_letters};
 use flame_tests::{
     scribe::{Act, Do, Scribe, Write, WriteTo},
     support::{Process, is_alive, signal, soon, until},
@@ -27,6 +27,7 @@ tests![
     a_transient_child_is_started_again_after_a_panic_and_not_after_a_stop,
     a_temporary_child_is_never_started_again,
     a_paused_runner_is_gone_before_the_next_incarnation_starts,
+    a_runner_that_nobody_can_end_is_replaced_when_its_lease_is_over_for_certain,
     a_lifetime_spans_all_incarnations,
     a_child_is_started_again_on_the_same_runner_when_only_the_child_has_ended,
 ];
@@ -289,6 +290,31 @@ async fn a_paused_runner_is_gone_before_the_next_incarnation_starts() {
     let second = soon(waits).await.unwrap();
     assert_ne!(second, first);
     assert!(!is_alive(first), "the paused runner is there, and could go on");
+}
+
+async fn a_runner_that_nobody_can_end_is_replaced_when_its_lease_is_over_for_certain() {
+    // The lease of these pools, and what a runner may take to end its work then.
+    const CERTAIN: Duration = Duration::from_secs(3 + 5);
+    let stubborn = ProcessBackend::new().grace(Duration::from_secs(60));
+    let pool = builder("leased").max(2).backend(stubborn).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let child = pool.place_child(scribe).restart(Restart::Permanent).await.unwrap();
+    let (first, _) = start(&mut deeds).await;
+    let process = Process::of(first);
+    let paused = Instant::now();
+    signal(first, Signal::STOP);
+    // It does not handle this one, nor does the next.
+    let under_way = child.send(Write { sender: 0, number: 0 });
+    let (second, _) = start(&mut deeds).await;
+    // It was heard last one ping before it was paused, at the earliest.
+    assert!(paused.elapsed() >= CERTAIN - Duration::from_secs(1), "{:?}", paused.elapsed());
+    assert!(is_alive(first) && second != first);
+    assert!(soon(under_way).await.is_err());
+    assert_eq!(soon(child.send(Write { sender: 0, number: 1 })).await.unwrap(), second);
+    signal(first, Signal::CONT);
+    process.gone_within(Duration::from_secs(5)).await;
+    assert_eq!(soon(deeds.recv()).await.unwrap().act, Act::Wrote(0, 1));
+    assert!(deeds.try_recv().is_err(), "the first was heard");
 }
 
 async fn a_lifetime_spans_all_incarnations() {
