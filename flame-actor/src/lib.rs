@@ -96,7 +96,7 @@
 //!   accepted by nobody.
 //! - One time limit covers queue, boot and execution of a call. Dropping a call cancels its work at the next await. Work that
 //!   comes to no await cannot be ended, nor can a plain `fn`: its caller has the error on time all the same, and two seconds
-//!   later its runner takes no more work, lets the rest finish, and ends.
+//!   later its runner takes no more work, lets the rest finish, and ends; what it has not begun runs elsewhere.
 //! - Code that blocks its arbiter holds up the actors of that arbiter and nothing else. Within a second nothing more is
 //!   started there, and what waited there moves on; a runner whose arbiters are all blocked gets nothing. A child may have an
 //!   arbiter of its own ([`Placing::own_arbiter`]), and plain `fn` tasks run on threads that may block.

@@ -1,21 +1,32 @@
 //! The arbiters that share a runner's work, and which of them are blocked.
 //!
 //! Work waits in a queue beside its arbiter and not in it: what an arbiter has not begun when it turns out to be blocked
-//! moves on to one that is not.
+//! moves on to one that is not. An arbiter takes one piece of work at a time and lets it come to its first await, or its
+//! block, before it takes the next.
 
 use std::{
     collections::VecDeque,
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use actix::{Arbiter, ArbiterHandle};
 
-/// The beginning of a child or task, on the thread that it stays on.
-pub(super) type Begin = Box<dyn FnOnce() + Send>;
+/// A child or task whose turn has come, on the thread that it stays on, or never will.
+pub(super) type Begin = Box<dyn FnOnce(Turn) + Send>;
+
+/// What becomes of work that has waited for an arbiter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    Begin,
+    /// It tells whoever ordered it that nothing of it has begun, nor will.
+    Refuse,
+}
 
 /// An arbiter that has not answered for this long is blocked.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -34,6 +45,8 @@ struct Desk {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Begin>,
+    /// Whether its [`Clerk`] is there.
+    attended: bool,
     /// Since when it has been asked for a sign of life.
     asked: Option<Instant>,
     blocked: bool,
@@ -89,23 +102,21 @@ impl Arbiters {
         let late = count(|state| state.asked.is_some_and(|at| at.elapsed() >= PATIENCE / 2));
         Seen { all_well: blocked == 0 && late == 0, all_blocked }
     }
+
+    /// Refuses what waits for arbiters that are blocked.
+    pub(super) fn refuse_stuck(&self) {
+        let stuck = self.desks.iter().filter(|desk| desk.state().blocked).flat_map(|desk| desk.give_up());
+        stuck.collect::<Vec<_>>().into_iter().for_each(|work| work(Turn::Refuse));
+    }
 }
 
 impl Desk {
     fn begin(self: &Arc<Self>, work: Begin) -> bool {
-        self.state().waiting.push_back(work);
-        let desk = Arc::clone(self);
-        // Finds nothing if the work has moved on meanwhile.
-        let sent = self.arbiter.spawn_fn(move || {
-            let next = desk.state().waiting.pop_front();
-            if let Some(begin) = next {
-                begin();
-            }
-        });
-        if !sent {
-            drop(self.give_up());
-        }
-        sent
+        let mut state = self.state();
+        state.waiting.push_back(work);
+        let attended = std::mem::replace(&mut state.attended, true);
+        drop(state);
+        attended || self.arbiter.spawn(Clerk { desk: Some(Arc::clone(self)) })
     }
 
     /// True if it has just turned out to be blocked.
@@ -134,6 +145,46 @@ impl Desk {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Begins what waits at a desk, one at a time, on its arbiter, until nothing waits any more.
+struct Clerk {
+    /// `None` when nothing is left to do.
+    desk: Option<Arc<Desk>>,
+}
+
+impl Future for Clerk {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(desk) = &self.desk else { return Poll::Ready(()) };
+        let mut state = desk.state();
+        let next = state.waiting.pop_front();
+        state.attended = next.is_some();
+        drop(state);
+        match next {
+            Some(work) => {
+                work(Turn::Begin);
+                // Behind what the work has spawned.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            None => {
+                self.desk = None;
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Drop for Clerk {
+    /// With work still there only if the arbiter has stopped.
+    fn drop(&mut self) {
+        if let Some(desk) = self.desk.take() {
+            desk.state().attended = false;
+            drop(desk.give_up());
+        }
     }
 }
 
@@ -181,7 +232,7 @@ mod tests {
     fn block(arbiters: &Arbiters) -> mpsc::Sender<()> {
         let (hold, held) = mpsc::channel::<()>();
         let (begun, begins) = mpsc::channel();
-        assert!(arbiters.begin(Box::new(move || {
+        assert!(arbiters.begin(Box::new(move |_| {
             begun.send(()).unwrap();
             let _ = held.recv();
         })));
@@ -209,7 +260,7 @@ mod tests {
         let (done, dones) = mpsc::channel();
         for n in 0..10 {
             let done = done.clone();
-            assert!(arbiters.begin(Box::new(move || done.send(n).unwrap())));
+            assert!(arbiters.begin(Box::new(move |_| done.send(n).unwrap())));
         }
         look_until(&arbiters, |seen| !seen.all_well && !seen.all_blocked);
         let mut all: Vec<i32> =
@@ -227,12 +278,34 @@ mod tests {
         let holds = [block(&arbiters), block(&arbiters)];
         look_until(&arbiters, |seen| seen.all_blocked);
         let (done, dones) = mpsc::channel();
-        assert!(arbiters.begin(Box::new(move || done.send(()).unwrap())));
+        assert!(arbiters.begin(Box::new(move |_| done.send(()).unwrap())));
         let [first, second] = holds;
         drop(second);
         look_until(&arbiters, |seen| !seen.all_blocked);
         dones.recv_timeout(Duration::from_secs(10)).unwrap();
         drop(first);
+        look_until(&arbiters, |seen| seen.all_well);
+        system.stop();
+    }
+
+    #[test]
+    fn what_waits_for_blocked_arbiters_can_be_refused_and_what_comes_later_begins() {
+        let (system, arbiters) = two();
+        let holds = [block(&arbiters), block(&arbiters)];
+        let (told, turns) = mpsc::channel();
+        let wait = || {
+            let told = told.clone();
+            assert!(arbiters.begin(Box::new(move |turn| told.send(turn).unwrap())));
+        };
+        wait();
+        arbiters.refuse_stuck();
+        assert!(turns.try_recv().is_err(), "nobody knows that they are blocked");
+        look_until(&arbiters, |seen| seen.all_blocked);
+        arbiters.refuse_stuck();
+        assert_eq!(turns.try_recv(), Ok(Turn::Refuse));
+        wait();
+        drop(holds);
+        assert_eq!(turns.recv_timeout(Duration::from_secs(10)), Ok(Turn::Begin));
         look_until(&arbiters, |seen| seen.all_well);
         system.stop();
     }

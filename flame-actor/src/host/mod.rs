@@ -40,7 +40,7 @@ use crate::{
     registry::Registry,
     remote::{DownReason, Peer, PeerEvents},
 };
-use arbiters::{Arbiters, OwnArbiter, Seen};
+use arbiters::{Arbiters, OwnArbiter, Seen, Turn};
 use ledger::{Ledger, Work};
 use protocol::{ChildThread, Order, StartFailure, ToParent, ToRunner, split};
 use running::Running;
@@ -169,6 +169,10 @@ impl Host {
                 tracing::warn!("work that should have ended does not come to an await: its runner goes");
                 self.notice(Notice::Overdue);
             }
+            // It would wait for work that does not end. Elsewhere it is served.
+            if seen.all_blocked && self.ledger.load().overdue > 0 {
+                self.arbiters.refuse_stuck();
+            }
         }
     }
 
@@ -210,7 +214,10 @@ impl Host {
                 };
                 let start = Start { host, peer, body: inner, owed, child, stop, busy, supervised, own: None };
                 match thread {
-                    ChildThread::Shared => self.begin(move || place(start)),
+                    ChildThread::Shared => self.begin(move |turn| match turn {
+                        Turn::Begin => place(start),
+                        Turn::Refuse => start.refuse(StartFailure::Closed),
+                    }),
                     ChildThread::Own => start_apart(place, start),
                     ChildThread::OfLink => drop(self.link_arbiter.spawn_fn(move || place(start))),
                 }
@@ -236,12 +243,15 @@ impl Host {
                     busy,
                     context: Context::default(),
                 };
-                self.begin(move || job.begin());
+                self.begin(move |turn| match turn {
+                    Turn::Begin => job.begin(),
+                    Turn::Refuse => job.refuse(&StartFailure::Closed),
+                });
             }
         }
     }
 
-    fn begin(&self, work: impl FnOnce() + Send + 'static) {
+    fn begin(&self, work: impl FnOnce(Turn) + Send + 'static) {
         if !self.arbiters.begin(Box::new(work)) {
             tracing::warn!("work came for an arbiter that has stopped");
         }

@@ -157,6 +157,10 @@ pub(crate) struct LogLine {
 /// then, so what it has not answered it has not begun.
 pub(crate) const FINISHED: &str = "the runner has finished";
 
+/// The same of a runner with work that cannot be ended. It has begun of what it has not answered: tasks whose callers have
+/// given up by now, and children that do not come out of `started`.
+pub(crate) const UNENDED: &str = "the runner's work cannot be ended";
+
 const LIMIT: usize = 64 * 1024;
 
 /// An order with the body of what it is about; `None` if a text in it is beyond all measure.

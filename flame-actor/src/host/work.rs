@@ -62,6 +62,11 @@ impl Job {
         }
     }
 
+    /// Nothing of it has run.
+    pub(super) fn refuse(self, failure: &StartFailure) {
+        refuse(self.owed, failure);
+    }
+
     fn go_on(self, work: TaskRun<EncodedOutput>) {
         match work {
             TaskRun::Async(work) => drop(actix_rt::spawn(self.poll(work))),

@@ -36,7 +36,7 @@ use crate::{
     host::protocol::Order,
     node::{ParentError, ParentNode, Reception},
     outlet::Outlet,
-    remote::{Encoded, Keeper, Peer, SendError, refers},
+    remote::{Charge, Encoded, Keeper, Peer, SendError, refers},
     supervise::machine::Event as Supervision,
 };
 
@@ -197,15 +197,23 @@ impl Core {
 
     /// A runner has to go, and its supervised children are placed elsewhere before, unless the pool goes as a whole.
     pub(super) fn move_children(&self, runner: RunnerSeq) {
-        if self.is_closing() {
+        if !self.is_open() {
             return;
         }
         let charges = self.runners(|runners| runners.charges_on(runner));
         charges.iter().for_each(|charge| charge.feed(Supervision::Drain));
     }
 
-    fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
+    /// A supervised child is about to be started on a runner, which may have to go by now.
+    pub(super) fn charge(&self, runner: RunnerSeq, child: u64, charge: &Charge) {
+        let mut state = self.state();
+        state.runners.charge(runner, child, charge.clone());
+        let is_leaving = self.is_open() && state.machine.is_leaving(runner);
+        drop(state);
+        charge.feed(Supervision::Handed);
+        if is_leaving {
+            charge.feed(Supervision::Drain);
+        }
     }
 
     /// Tells the machine what happened, and sees to what it says.
@@ -213,8 +221,9 @@ impl Core {
         self.feed_with(event, Instant::now(), None);
     }
 
-    /// As [`feed`](Self::feed), at the given time, and with the runner of a seat that is given up.
-    fn feed_with(self: &Arc<Self>, event: Event, now: Instant, vacated: Option<RunnerSeq>) {
+    /// As [`feed`](Self::feed), at the given time, and with the runner of a seat that is given up. Whether a runner was
+    /// told to go.
+    fn feed_with(self: &Arc<Self>, event: Event, now: Instant, vacated: Option<RunnerSeq>) -> bool {
         let mut errands = Vec::new();
         let mut handed = Vec::new();
         let mut state = self.state();
@@ -226,8 +235,7 @@ impl Core {
             Event::Shutdown => errands.push(Errand::Drain(Arc::clone(self))),
             _ => {}
         }
-        let contended = matches!(event, Event::Release { .. })
-            && self.cap.get().is_some_and(|membership| membership.is_contended());
+        let is_release = matches!(event, Event::Release { .. });
         if let Some(runner) = vacated
             && state.runners.vacate(runner)
         {
@@ -239,9 +247,7 @@ impl Core {
             state.machine.on(event, due - Duration::from_nanos(1), &mut actions);
         }
         state.machine.on(event, now, &mut actions);
-        if contended {
-            state.machine.on(Event::Reclaim, now, &mut actions);
-        }
+        let retires = actions.iter().any(|action| matches!(action, Action::Retire(_)));
         let until = now.checked_add(self.settings.boot_timeout());
         // A slot that cannot be handed over goes back to the machine, which may have more to say.
         while !actions.is_empty() {
@@ -271,6 +277,10 @@ impl Core {
             };
             let _ = waiter.send(outcome.map(seat));
         }
+        if let (true, Some(cap)) = (is_release, self.cap.get()) {
+            cap.offer();
+        }
+        retires
     }
 
     /// Waits for a slot until the request's deadline.
@@ -404,6 +414,7 @@ impl State {
                 // Whoever asked for them has gone in this very moment.
                 None => back.push(Event::Gone(runner)),
             },
+            Action::Clear(runner) => errands.push(Errand::Clear(runner)),
             Action::Retire(runner) => self.retire(runner, errands),
             Action::Terminate(runner) => errands.push(Errand::Terminate(runner)),
             Action::Emit(event) => errands.push(Errand::Tell(event)),
@@ -477,8 +488,12 @@ impl orders::Held for Seat {
 }
 
 impl Shares for Core {
-    fn tell(self: Arc<Self>, event: Event) {
-        self.feed(event);
+    fn permit(self: Arc<Self>) {
+        self.feed(Event::Permit);
+    }
+
+    fn reclaim(self: Arc<Self>) -> bool {
+        self.feed_with(Event::Reclaim, Instant::now(), None)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::{
-    host::protocol::{FINISHED, StartFailure, join},
+    host::protocol::{FINISHED, StartFailure, UNENDED, join},
     remote::{Encoded, Keeper, Peer, SendError, Sendable, discard},
 };
 
@@ -69,6 +69,12 @@ pub(super) trait Held: Send + 'static {
 
     /// Nothing of the order has begun, nor will.
     fn back(self) -> Self::Back;
+
+    /// Whether somebody may still wait for it when its runner takes it for work that cannot be ended. Who has called a task
+    /// has given it up before.
+    fn outlasts_its_time(&self) -> bool {
+        false
+    }
 }
 
 impl Held for () {
@@ -82,11 +88,13 @@ impl Held for () {
 }
 
 /// Whether a runner says that it has not begun an order and never will: it takes no more, or it took no more when it ended,
-/// with everything answered that it had begun.
-fn was_not_begun(outcome: &Result<Bytes, AskError>) -> bool {
+/// with everything answered that it had begun and that somebody may still wait for.
+fn was_not_begun(outcome: &Result<Bytes, AskError>, held: &impl Held) -> bool {
     match outcome {
         Err(AskError::Refused { body }) => matches!(codec::decode(body), Ok(StartFailure::Closed)),
-        Err(AskError::Lost(LinkLost::ClosedByPeer { reason })) => reason == FINISHED,
+        Err(AskError::Lost(LinkLost::ClosedByPeer { reason })) => {
+            reason == FINISHED || (reason == UNENDED && !held.outlasts_its_time())
+        }
         _ => false,
     }
 }
@@ -117,7 +125,7 @@ struct Waiter<H: Held> {
 
 impl<H: Held> Waiter<H> {
     fn end(mut self, outcome: Result<Bytes, AskError>) {
-        if was_not_begun(&outcome) {
+        if self.parts.as_ref().is_some_and(|(held, _)| was_not_begun(&outcome, held)) {
             return;
         }
         let Some((held, sender)) = self.parts.take() else { return };
@@ -164,12 +172,31 @@ impl<B> Drop for Asked<B> {
 mod tests {
     use super::*;
 
+    /// An order that somebody may wait for though it cannot be ended.
+    struct Lasting;
+
+    impl Held for Lasting {
+        type Back = ();
+
+        fn end(self, _: &Result<Bytes, AskError>) -> Option<Keeper> {
+            None
+        }
+
+        fn back(self) {}
+
+        fn outlasts_its_time(&self) -> bool {
+            true
+        }
+    }
+
     #[test]
     fn only_what_a_runner_says_it_has_not_begun_was_not_begun() {
         let refused = |failure: StartFailure| Err(AskError::Refused { body: failure.encode() });
         let closed = |reason: &str| Err(AskError::Lost(LinkLost::ClosedByPeer { reason: reason.to_owned() }));
-        assert!(was_not_begun(&refused(StartFailure::Closed)));
-        assert!(was_not_begun(&closed(FINISHED)));
+        assert!(was_not_begun(&refused(StartFailure::Closed), &()));
+        assert!(was_not_begun(&closed(FINISHED), &()));
+        assert!(was_not_begun(&closed(UNENDED), &()));
+        assert!(was_not_begun(&closed(FINISHED), &Lasting) && !was_not_begun(&closed(UNENDED), &Lasting));
         for begun in [
             Ok(Bytes::new()),
             refused(StartFailure::TimedOut),
@@ -181,7 +208,7 @@ mod tests {
             Err(AskError::Lost(LinkLost::TimedOut)),
             Err(AskError::Dropped),
         ] {
-            assert!(!was_not_begun(&begun), "{begun:?}");
+            assert!(!was_not_begun(&begun, &()), "{begun:?}");
         }
     }
 }

@@ -119,6 +119,11 @@ async fn hand_over(core: &Arc<Core>, call: &Call, term: Term, mut seat: Seat) ->
                     return Err(CallError::timeout(term, WorkPhase::Running, Some(runner)));
                 }
                 Some(Ending::Came(outcome)) => return ended(core, &boarding, term, outcome).await,
+                // Too late to be told from a call that was begun and could not be ended.
+                Some(Ending::NotBegun(_)) if term.is_over() => {
+                    let runner = peer.node().clone();
+                    return Err(CallError::timeout(term, WorkPhase::Running, Some(runner)));
+                }
                 Some(Ending::NotBegun(unused)) => (unused, Event::Condemn),
             },
         };

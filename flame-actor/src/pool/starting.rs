@@ -113,10 +113,11 @@ impl Start {
             return Ok(Placed::NotBegun(Some(seat), Event::Lost));
         }
         if let Some(Supervision { charge, handed, .. }) = supervision {
-            self.core.runners(|runners| runners.charge(runner, child, charge.clone()));
+            self.core.charge(runner, child, charge);
             handed(&boarding, child);
         }
-        let berth = Berth { core: Some(Arc::clone(&self.core)), runner, child };
+        let berth =
+            Berth { core: Some(Arc::clone(&self.core)), runner, child, is_timed: self.lifetime.is_some() };
         let asked = match orders::send(&boarding.peer, order, berth)? {
             Sent::Asked(asked) => asked,
             Sent::Unsent(unused) => return Ok(Placed::NotBegun(unused, Event::Lost)),
@@ -172,6 +173,8 @@ struct Berth {
     core: Option<Arc<Core>>,
     runner: RunnerSeq,
     child: u64,
+    /// Whether the child has a lifetime.
+    is_timed: bool,
 }
 
 impl Berth {
@@ -194,6 +197,11 @@ impl orders::Held for Berth {
             self.core = None;
         }
         None
+    }
+
+    /// It may be in `started` when its lifetime is over.
+    fn outlasts_its_time(&self) -> bool {
+        self.is_timed
     }
 }
 

@@ -214,6 +214,12 @@ impl Line {
         }
     }
 
+    /// How the node was lost, if it was.
+    pub(super) fn lost(&self) -> Option<DownReason> {
+        let lost = self.peer.link()?.lost()?;
+        Some(self.peer.loss(&lost, self.peer.exit.get().cloned()))
+    }
+
     /// Whether the link is lost.
     pub(super) fn is_lost(&self) -> bool {
         self.peer.link().is_some_and(|link| link.lost().is_some())

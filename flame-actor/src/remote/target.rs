@@ -247,6 +247,24 @@ impl Remote {
         }
     }
 
+    /// Has someone told of the loss of the actor's node; of the actor's end while it has none.
+    pub(super) fn watch_node(&self, notify: Notify) -> EndWatch {
+        let Some(line) = self.line() else { return self.watch(notify) };
+        match line.closed() {
+            // That of a node which the peer stands for.
+            Some(lost @ DownReason::NodeLost { .. }) => {
+                notify.tell(lost);
+                Box::new(|| {})
+            }
+            _ => line.peer.watch_node(line.lane.port(), notify),
+        }
+    }
+
+    /// How the actor's node was lost, if it was and the actor has but one.
+    pub(super) fn lost(&self) -> Option<DownReason> {
+        if let Route::Direct(line) = self.route.get()? { line.lost() } else { None }
+    }
+
     /// Why the actor takes no more messages, if that is known.
     pub(super) fn closed(&self) -> Option<DownReason> {
         match self.route.get()? {

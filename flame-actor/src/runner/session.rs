@@ -19,7 +19,7 @@ use crate::{
     delivery::panics,
     host::{
         Host, Notice, enter, enter_process,
-        protocol::{FINISHED, ToParent},
+        protocol::{FINISHED, ToParent, UNENDED},
     },
     node::{Threads, this_build},
     registry::RegistryError,
@@ -169,7 +169,7 @@ async fn until_over(
                 if !host.close() {
                     continue;
                 }
-                link.close(if host.busy() == 0 { FINISHED } else { "the runner's work cannot be ended" });
+                link.close(if host.busy() == 0 { FINISHED } else { UNENDED });
                 return link.ended().await;
             }
         }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use flame_actor::{Pool, SharedCap, pool::machine::GrowthVerdict};
+use flame_actor::{
+    Pool, SharedCap,
+    pool::machine::{GrowthVerdict, RunnerPhase},
+};
 use flame_tests::{
     process_id,
     support::{Fleet, Gate, Process, soon, until},
@@ -13,6 +16,7 @@ use rustix::process::Signal;
 tests![
     pools_under_a_shared_cap_never_have_more_instances_than_it_together,
     a_pool_that_waits_for_the_cap_gets_what_is_idle_elsewhere_and_nothing_that_works,
+    for_one_waiting_boot_one_runner_goes_though_several_pools_have_idle_ones,
     a_killed_runner_gives_its_place_under_the_cap_back,
 ];
 
@@ -50,6 +54,23 @@ async fn a_pool_that_waits_for_the_cap_gets_what_is_idle_elsewhere_and_nothing_t
     assert_ne!(soon(waiting).await.unwrap().unwrap(), pid);
     Process::of(pid).gone_within(Duration::from_secs(5)).await;
     assert_eq!((fleet.most(), cap.in_use()), (1, 1));
+}
+
+async fn for_one_waiting_boot_one_runner_goes_though_several_pools_have_idle_ones() {
+    let (cap, fleet) = (SharedCap::new(3), Fleet::new());
+    let pools: Vec<Pool> = (0..3).map(|n| pool(&format!("idle-{n}"), &cap, &fleet)).collect();
+    for pool in &pools {
+        soon(pool.call(process_id::task())).await.unwrap();
+    }
+    let late = pool("late", &cap, &fleet);
+    soon(late.call(process_id::task())).await.unwrap();
+    assert_eq!((fleet.most(), fleet.live(), cap.in_use()), (3, 3, 3));
+    let left = || pools.iter().flat_map(|pool| pool.inspect().runners);
+    assert_eq!(
+        left().filter(|report| matches!(report.phase, RunnerPhase::Idle(_))).count(),
+        2,
+        "only one went"
+    );
 }
 
 async fn a_killed_runner_gives_its_place_under_the_cap_back() {

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use crate::support::{begun, builder, is_alive, signal, soon, tests, until};
 
 tests![
+    what_waits_behind_tasks_that_never_yield_runs_on_the_next_runner,
     a_task_that_never_yields_ends_with_its_process_and_its_caller_has_the_error_on_time,
     a_runner_that_is_told_to_go_and_never_finishes_is_ended_after_the_shutdown_timeout,
     a_runner_that_gets_no_memory_is_told_apart_from_other_losses,
@@ -28,6 +29,25 @@ async fn a_task_that_never_yields_ends_with_its_process_and_its_caller_has_the_e
     until("the process is gone", || !is_alive(pid)).await;
     assert!(called.elapsed() < limit + Duration::from_secs(7), "{:?}", called.elapsed());
     assert_ne!(pool.call(process_id::task()).await.unwrap(), pid);
+}
+
+async fn what_waits_behind_tasks_that_never_yield_runs_on_the_next_runner() {
+    let pool = builder("jammed").timeout(None).start().unwrap();
+    let pid = soon(pool.call(process_id::task())).await.unwrap();
+    let (to, _begun) = begun();
+    // One for each arbiter of the runner, and behind each of them some that have no time limit.
+    let arbiters = std::thread::available_parallelism().unwrap().get();
+    let spinning: Vec<_> = (0..arbiters)
+        .map(|_| actix::spawn(pool.call(spin::task(to.clone())).timeout(Duration::from_secs(1))))
+        .collect();
+    let waiting: Vec<_> = (0..2 * arbiters).map(|_| actix::spawn(pool.call(process_id::task()))).collect();
+    for call in spinning {
+        assert!(matches!(soon(call).await.unwrap(), Err(CallError::Timeout { .. })));
+    }
+    for call in waiting {
+        assert_ne!(soon(call).await.unwrap().unwrap(), pid);
+    }
+    until("the process is gone", || !is_alive(pid)).await;
 }
 
 async fn a_runner_that_is_told_to_go_and_never_finishes_is_ended_after_the_shutdown_timeout() {
