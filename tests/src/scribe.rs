@@ -1,6 +1,6 @@
 //! An actor that tells what happens to it, for tests of supervision.
 
-use std::time::Duration;
+use std::{path::PathBuf, thread, time::Duration};
 
 use actix::prelude::*;
 use flame_actor::{RemoteRecipient, publish_snapshot, remote};
@@ -16,6 +16,8 @@ pub struct Scribe {
     pub written: Vec<u64>,
     /// Whether it refuses to stop.
     pub stubborn: bool,
+    /// The file that has to be there before its start is over.
+    pub awaits: Option<PathBuf>,
 }
 
 /// Something that a scribe did.
@@ -49,7 +51,7 @@ impl Scribe {
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Deed>) {
         let (heard, deeds) = mpsc::unbounded_channel();
         let witness = Witness(heard).start().recipient().into();
-        (Self { witness, written: Vec::new(), stubborn: false }, deeds)
+        (Self { witness, written: Vec::new(), stubborn: false, awaits: None }, deeds)
     }
 
     fn report(&self, act: Act) {
@@ -64,6 +66,9 @@ impl Actor for Scribe {
 
     fn started(&mut self, _: &mut Context<Self>) {
         self.report(Act::Started(self.written.len()));
+        while self.awaits.as_ref().is_some_and(|file| !file.exists()) {
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn stopping(&mut self, _: &mut Context<Self>) -> Running {
@@ -131,6 +136,8 @@ pub enum Do {
     Block(Duration),
     /// From here on it refuses to stop.
     Resist,
+    /// It handles nothing more.
+    Halt,
 }
 
 #[remote]
@@ -144,6 +151,7 @@ impl Handler<Do> for Scribe {
             Do::Panic(words) => panic!("{words}"),
             Do::Block(time) => std::thread::sleep(time),
             Do::Resist => self.stubborn = true,
+            Do::Halt => ctx.wait(std::future::pending().into_actor(self)),
         }
     }
 }

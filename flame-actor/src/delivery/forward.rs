@@ -2,12 +2,14 @@
 //!
 //! A mailbox tells when a message has been handled only through an answer. So of the tells that have arrived together
 //! all but the last go in with `do_send` and the last with `send`: mailboxes are first in, first out, so its answer is the
-//! receipt for all of them. Asks answer for themselves; a bounded number of them may be under way.
+//! receipt for all of them. Asks answer for themselves. Neither is waited for before the next message goes in, as a handler
+//! may answer with a future that takes its time; only so much may be under way.
 
-use std::{future::poll_fn, pin::Pin, sync::Arc};
+use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll};
 
 use actix::{Actor, Addr, Context, Handler, MailboxError, Message, Recipient};
 use flame_transport::{Body, Inbox, Owed};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 
@@ -22,6 +24,9 @@ const MAX_ASKS: usize = 1024;
 
 /// The most tells that go into a mailbox for one receipt.
 const BATCH: usize = 64;
+
+/// The most tells in one actor's mailbox that are not known to be handled: each weighs 1, and as much as it has KiB.
+const ROOM: usize = 1024;
 
 /// Sends one message of a known type to the actor.
 pub(crate) type ForwardFn<A> = fn(&Addr<A>, Parcel<'_>) -> Result<Sent, String>;
@@ -126,33 +131,53 @@ async fn serve(
     let Some(link) = peer.link() else { return };
     let mut answers = link.answers();
     let asks = Arc::new(Semaphore::new(MAX_ASKS));
-    let mut unreceipted = 0;
+    let mut receipts = FuturesUnordered::new();
+    // The weight of all tells that are not known to be handled, and of those whose receipt has still to come, with their number.
+    let (mut unhandled, mut batch, mut unreceipted) = (0, 0, 0);
     // The tell that came last, held back until it is known whether another one is there already.
     let mut held: Option<Vec<u8>> = None;
     loop {
         // With a tell in hand, only look whether there is more.
-        let next = poll_fn(|cx| match inbox.poll_next(cx) {
-            std::task::Poll::Ready(message) => {
-                let taken = message.map(|message| (message.body.to_vec(), message.question));
-                std::task::Poll::Ready(Some(taken))
+        let next = poll_fn(|cx| {
+            while let Poll::Ready(Some(weight)) = receipts.poll_next_unpin(cx) {
+                unhandled -= weight;
             }
-            std::task::Poll::Pending if held.is_some() => std::task::Poll::Ready(None),
-            std::task::Poll::Pending => std::task::Poll::Pending,
+            let message = if unhandled < ROOM { inbox.poll_next(cx) } else { Poll::Pending };
+            match message {
+                Poll::Ready(message) => {
+                    let taken = message.map(|message| (message.body.to_vec(), message.question));
+                    Poll::Ready(Some(taken))
+                }
+                Poll::Pending if held.is_some() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
         })
         .await;
         let more = matches!(next, Some(Some(_)));
         if let Some(body) = held.take() {
             unreceipted += 1;
-            let mode = if more && unreceipted < BATCH { Mode::Tell } else { Mode::Receipt };
-            if let Some(receipt) = post(&body, mode, &peer, &mut answers, &mut send) {
+            let is_last = !more || unreceipted >= BATCH;
+            let mode = if is_last { Mode::Receipt } else { Mode::Tell };
+            let receipt = post(&body, mode, &peer, &mut answers, &mut send);
+            if is_last {
+                let weight = std::mem::take(&mut batch);
                 unreceipted = 0;
-                receipt.await;
+                match receipt {
+                    Some(receipt) => receipts.push(receipt.map(move |()| weight)),
+                    // It could not be decoded. What came with it is let off.
+                    None => unhandled -= weight,
+                }
             }
         }
         match next {
             None => {}
-            Some(None) => return,
-            Some(Some((body, None))) => held = Some(body),
+            Some(None) => break,
+            Some(Some((body, None))) => {
+                let weight = 1 + body.len() / 1024;
+                batch += weight;
+                unhandled += weight;
+                held = Some(body);
+            }
             Some(Some((body, Some(question)))) => {
                 // The semaphore is never closed.
                 let Ok(permit) = Arc::clone(&asks).acquire_owned().await else { return };
@@ -166,6 +191,8 @@ async fn serve(
             }
         }
     }
+    // A mailbox passes over a message whose answer nobody waits for.
+    while receipts.next().await.is_some() {}
 }
 
 fn post(

@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 use crate::{
     context::Context as Carried,
     dead_letters,
-    remote::{Encoded, Peer, Refusal, Resolved, SendError, put_head, scope},
+    remote::{Encoded, Peer, Reference, Refusal, Resolved, SendError, put_head, scope},
 };
 
 /// What can be done with one message type of the actor `A`. The registry keeps a table of them for each actor.
@@ -205,29 +205,40 @@ fn with_encoded<T: Serialize, R>(
     peer: &Arc<Peer>,
     send: impl FnOnce(Result<Body<'_>, Refusal>) -> R,
 ) -> R {
-    let mut out = SCRATCH.take();
-    out.clear();
-    put_head(&mut out, 0, &[], false);
-    let head = out.len();
-    let sent = match scope::encode(value, &mut out, peer.max_message()) {
-        Ok(references) if references.is_empty() => send(Ok(Body::Copy(&out))),
-        Ok(references) => {
-            let payload = out.split_off(head).freeze();
-            match (Encoded::Referring { method: 0, context: Bytes::new(), payload, references })
-                .for_link(peer)
-            {
-                Ok(sendable) => {
-                    let sent = send(Ok(Body::Own(sendable.body.clone())));
-                    sendable.sent();
-                    sent
-                }
-                Err(_) => send(Err(Refusal::Undecodable(
-                    "it refers to an actor that the asker cannot reach".into(),
-                ))),
+    SCRATCH.with(|scratch| {
+        let mut out = scratch.take();
+        out.clear();
+        put_head(&mut out, 0, &[], false);
+        let head = out.len();
+        let sent = match scope::encode(value, &mut out, peer.max_message()) {
+            Ok(references) if references.is_empty() => send(Ok(Body::Copy(&out))),
+            Ok(references) => {
+                let payload = out.split_off(head).freeze();
+                send_referring(payload, references, peer, send)
             }
+            Err(error) => send(Err(Refusal::Unencodable(error.to_string()))),
+        };
+        scratch.set(out);
+        sent
+    })
+}
+
+/// The same of one with references.
+fn send_referring<R>(
+    payload: Bytes,
+    references: Vec<Reference>,
+    peer: &Arc<Peer>,
+    send: impl FnOnce(Result<Body<'_>, Refusal>) -> R,
+) -> R {
+    match (Encoded::Referring { method: 0, context: Bytes::new(), payload, references }).for_link(peer) {
+        Ok(sendable) => {
+            let sent = send(Ok(Body::Own(sendable.body.clone())));
+            sendable.sent();
+            sent
         }
-        Err(error) => send(Err(Refusal::Unencodable(error.to_string()))),
-    };
-    SCRATCH.set(out);
-    sent
+        Err(_) => {
+            let error = "it refers to an actor that the asker cannot reach".into();
+            send(Err(Refusal::Undecodable(error)))
+        }
+    }
 }

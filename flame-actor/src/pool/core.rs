@@ -36,7 +36,7 @@ use crate::{
     host::protocol::Order,
     node::{ParentError, ParentNode, Reception},
     outlet::Outlet,
-    remote::{Encoded, Keeper, Peer, SendError, refers},
+    remote::{Charge, Encoded, Keeper, Peer, SendError, refers},
     supervise::machine::Event as Supervision,
 };
 
@@ -197,15 +197,23 @@ impl Core {
 
     /// A runner has to go, and its supervised children are placed elsewhere before, unless the pool goes as a whole.
     pub(super) fn move_children(&self, runner: RunnerSeq) {
-        if self.is_closing() {
+        if !self.is_open() {
             return;
         }
         let charges = self.runners(|runners| runners.charges_on(runner));
         charges.iter().for_each(|charge| charge.feed(Supervision::Drain));
     }
 
-    fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
+    /// A supervised child is about to be started on a runner, which may have to go by now.
+    pub(super) fn charge(&self, runner: RunnerSeq, child: u64, charge: &Charge) {
+        let mut state = self.state();
+        state.runners.charge(runner, child, charge.clone());
+        let is_leaving = self.is_open() && state.machine.is_leaving(runner);
+        drop(state);
+        charge.feed(Supervision::Handed);
+        if is_leaving {
+            charge.feed(Supervision::Drain);
+        }
     }
 
     /// Tells the machine what happened, and sees to what it says.
@@ -406,6 +414,7 @@ impl State {
                 // Whoever asked for them has gone in this very moment.
                 None => back.push(Event::Gone(runner)),
             },
+            Action::Clear(runner) => errands.push(Errand::Clear(runner)),
             Action::Retire(runner) => self.retire(runner, errands),
             Action::Terminate(runner) => errands.push(Errand::Terminate(runner)),
             Action::Emit(event) => errands.push(Errand::Tell(event)),

@@ -29,6 +29,8 @@ pub(super) enum Errand {
         runner: RunnerSeq,
         ask: u64,
     },
+    /// A runner has to go, and its supervised children before it.
+    Clear(RunnerSeq),
     Retire(RunnerSeq),
     Terminate(RunnerSeq),
     WantPermits {

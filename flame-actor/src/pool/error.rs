@@ -206,9 +206,6 @@ pub enum PlaceFailure {
     /// It cannot be sent.
     #[error(transparent)]
     Message(#[from] SendError),
-    /// A runner cannot have its parent's pool start an actor again, or end it after a lifetime.
-    #[error("on a runner an actor is placed without restart policy and lifetime: have the parent place it")]
-    OfParent,
     /// No handler of it is registered in this executable.
     #[error(
         "the actor type {actor} has no #[remote] handler in this executable, so nobody could reach it elsewhere"
@@ -305,7 +302,7 @@ impl PlaceFailure {
             Self::NotPlaced(failure) => phase_of(failure),
             Self::Panicked { .. } | Self::RunnerLost(_) | Self::Refused { .. } => WorkPhase::Running,
             Self::Answer { .. } => WorkPhase::Answering,
-            Self::Message(_) | Self::OfParent | Self::NotRegistered { .. } => WorkPhase::Preparing,
+            Self::Message(_) | Self::NotRegistered { .. } => WorkPhase::Preparing,
         }
     }
 
@@ -318,7 +315,7 @@ impl PlaceFailure {
                 Some(runner)
             }
             Self::RunnerLost(loss) => Some(&loss.runner),
-            Self::NotPlaced(_) | Self::Message(_) | Self::OfParent | Self::NotRegistered { .. } => None,
+            Self::NotPlaced(_) | Self::Message(_) | Self::NotRegistered { .. } => None,
         }
     }
 

@@ -22,15 +22,32 @@ use super::{
 };
 use crate::{
     host::protocol::ToRunner,
-    remote::{Charge, DownReason, Encoded, KeeperOrder, Peer, Supervised},
-    supervise::machine::{Event, Incarnation},
+    remote::{Charge, DownReason, Encoded, KeeperOrder, Peer, Remote, Supervised},
+    supervise::{
+        machine::{Event, Incarnation},
+        policy::Policy,
+    },
 };
 
 /// What a runner may take to end its work, and itself, when its lease has run out.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// Keeps a supervised child until it is gone for good. `done` hears of the first start.
-pub(super) async fn keep(start: Start, supervised: Arc<Supervised>, kept: Arc<AtomicBool>, done: Outcome) {
+/// Has a child kept from its first start, of which `done` hears, until it is gone for good. Returns its address.
+pub(super) fn supervise(
+    start: Start,
+    policy: Policy,
+    value: Encoded,
+    kept: Arc<AtomicBool>,
+    done: Outcome,
+) -> Arc<Remote> {
+    let supervised = Supervised::new(policy, value, start.core.link.max_message());
+    let remote = Remote::supervised(Arc::clone(&supervised));
+    let core = Arc::clone(&start.core);
+    core.parent.threads.control().spawn(keep(start, supervised, kept, done));
+    remote
+}
+
+async fn keep(start: Start, supervised: Arc<Supervised>, kept: Arc<AtomicBool>, done: Outcome) {
     let mut keeper = Keeper {
         end: None,
         start: Arc::new(start),
@@ -243,7 +260,6 @@ fn is_hopeless(failure: &PlaceFailure) -> bool {
         failure,
         PlaceFailure::NotPlaced(Failure::PoolClosed)
             | PlaceFailure::Message(_)
-            | PlaceFailure::OfParent
             | PlaceFailure::NotRegistered { .. }
             | PlaceFailure::Answer { .. }
     )

@@ -303,7 +303,8 @@ impl Pool {
 
     /// Changes how many runners the pool keeps and how many it may have.
     ///
-    /// Beyond a lower `max`, runners without work go at once, and others get no more work and go when theirs is done.
+    /// Beyond a lower `max`, runners without work go at once, and others get no more work and go when theirs is done. Children with a
+    /// restart policy are placed on the runners that stay, which need slots for them.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ use super::{
     error::{PlaceError, PlaceFailure},
     keeping,
     machine::{Affinity, Failure, Key},
-    nested::{Away, Site},
+    nested::{Away, PlaceAway, Site},
     starting::Start,
     wish::{Time, Wish},
 };
@@ -28,7 +28,7 @@ use crate::{
     backend::Resources,
     host::protocol::ChildThread,
     registry::Registry,
-    remote::{DownReason, Encoded, Remote, RemoteAddr, SendError, Supervised, encode_whole},
+    remote::{DownReason, Encoded, Remote, RemoteAddr, SendError, encode_whole},
     supervise::{Between, Restart, policy::Policy},
 };
 
@@ -139,10 +139,9 @@ impl<A: Actor<Context = Context<A>>> Placing<A> {
     /// the loss of a runner the next one starts when the backend has confirmed that it is gone, or when its lease
     /// ([`LinkConfig::with_lease`](crate::LinkConfig::with_lease)) has run out, and 5 s more.
     ///
-    /// Only a pool's own process can keep a child so: on a runner a placing with a restart policy or a lifetime fails with
-    /// [`PlaceFailure::OfParent`].
+    /// For an actor that a runner places, the parent sees to all of this.
     ///
-    /// When the actor's runner has to go (SIGTERM, a reclaimed node), the actor handles what has come to it, stops, and is started
+    /// When the actor's runner has to go (SIGTERM, a reclaimed node, a lower `max`), the actor handles what has come to it, stops, and is started
     /// elsewhere, which does not count as a restart.
     ///
     /// # Examples
@@ -167,10 +166,7 @@ impl<A: Actor<Context = Context<A>>> Placing<A> {
     /// # let pool = Pool::builder("restarts").backend(LocalBackend::new()).start()?;
     /// let divider = pool.place_child(Divider).restart(Restart::Permanent).await?;
     /// assert!(divider.send(Divide(1, 0)).await.is_err()); // It panics there.
-    /// # let divider = divider; let mut answer = divider.send(Divide(6, 2)).await;
-    /// # while answer.is_err() { answer = divider.send(Divide(6, 2)).await; }
-    /// # let answer = answer?;
-    /// assert_eq!(answer, 3);
+    /// assert_eq!(divider.send(Divide(6, 2)).await?, 3);
     /// # Ok(())
     /// # }
     /// ```
@@ -228,19 +224,19 @@ impl<A: Actor<Context = Context<A>>> Placing<A> {
         };
         let (thread, lifetime) = (self.thread, self.lifetime);
         let (wish, kept) = (std::mem::take(&mut self.wish), Arc::clone(&self.kept));
-        let supervised = self.policy.restart != Restart::Temporary;
+        let policy = self.policy;
         let way = match &self.site {
             Site::Here(core) => {
                 let start = Start { core: Arc::clone(core), actor, thread, lifetime, wish };
-                if supervised {
-                    let supervised = Supervised::new(self.policy, value, self.site.max_message());
-                    self.remote = Remote::supervised(Arc::clone(&supervised));
-                    return self.site.spawn(keeping::keep(start, supervised, kept, done));
+                if policy.is_supervision() {
+                    self.remote = keeping::supervise(start, policy, value, kept, done);
+                    return;
                 }
                 Way::Here(start)
             }
-            Site::Away(_) if supervised || lifetime.is_some() => Way::None,
-            Site::Away(away) => Way::Away { away: Arc::clone(away), actor, thread, wish },
+            Site::Away(away) => {
+                Way::Away(Arc::clone(away), PlaceAway { actor, thread, policy, lifetime, wish })
+            }
         };
         let job = Job { way, remote: Arc::clone(&self.remote), kept };
         self.site.spawn(job.run(value, done));
@@ -309,9 +305,7 @@ enum Way {
     /// Of a pool of this process.
     Here(Start),
     /// Of a pool of the parent's.
-    Away { away: Arc<Away>, actor: u32, thread: ChildThread, wish: Wish },
-    /// The parent's pool keeps no child for a runner.
-    None,
+    Away(Arc<Away>, PlaceAway),
 }
 
 impl Job {
@@ -330,10 +324,7 @@ impl Job {
     async fn place(&self, value: &Encoded) -> Result<Ownership, PlaceFailure> {
         match &self.way {
             Way::Here(start) => start.settle(value, &self.remote).await,
-            Way::Away { away, actor, thread, wish } => {
-                away.place((*actor, value), *thread, wish, &self.remote).await
-            }
-            Way::None => Err(PlaceFailure::OfParent),
+            Way::Away(away, order) => away.place(order, value, &self.remote).await,
         }
     }
 }

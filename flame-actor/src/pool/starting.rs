@@ -113,7 +113,7 @@ impl Start {
             return Ok(Placed::NotBegun(Some(seat), Event::Lost));
         }
         if let Some(Supervision { charge, handed, .. }) = supervision {
-            self.core.runners(|runners| runners.charge(runner, child, charge.clone()));
+            self.core.charge(runner, child, charge);
             handed(&boarding, child);
         }
         let berth =

@@ -53,8 +53,8 @@ impl Supervisor {
                 if let Some(peer) = peer {
                     peer.signal(&ToRunner::Retire.encode());
                 }
-                core.move_children(runner);
             }
+            Errand::Clear(runner) => core.move_children(runner),
             Errand::Terminate(runner) => {
                 let Some((node, instance)) = core.runners(|runners| runners.condemn(runner)) else { return };
                 core.reception.revoke(&node);
@@ -350,10 +350,7 @@ impl PeerEvents for RunnerEvents {
                     charge.feed(|incarnation| Supervision::Ended { incarnation, reason, snapshots });
                 }
             }
-            Ok(ToParent::Draining) => {
-                core.feed(Event::Draining(self.runner));
-                core.move_children(self.runner);
-            }
+            Ok(ToParent::Draining) => core.feed(Event::Draining(self.runner)),
             Ok(ToParent::Overdue) => core.feed(Event::Condemn(self.runner)),
             Ok(ToParent::Stalled) => core.feed(Event::Stalled(self.runner)),
             Ok(ToParent::Recovered) => core.feed(Event::Recovered(self.runner)),

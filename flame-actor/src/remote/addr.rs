@@ -221,16 +221,31 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
         id
     }
 
-    /// Watches the node that the actor is on: the future resolves when the link to it is lost, whatever becomes of the actor.
-    /// It never does for this node, and for an actor that is being placed it watches the actor itself.
+    /// Watches the node that the actor is on: the future resolves when that is lost, whatever becomes of the actor, and at once if
+    /// it is already.
+    ///
+    /// It never does for this node. For an actor that has no node at the moment (it is being placed, or started again, or it
+    /// never was started) it watches the actor itself. A node without a link to this one (two runners have none) is watched
+    /// through the parent.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`watch`](Self::watch).
     pub fn watch_node(&self) -> Watch {
         match &self.target {
             Target::Local(_) => Watch::looking(std::future::pending()),
-            Target::Remote(remote) => Watch::told(|notify| match remote.peer() {
-                Some(peer) => peer.watch_node(notify),
-                None => remote.watch(notify),
-            }),
+            Target::Remote(remote) => Watch::told(|notify| remote.watch_node(notify)),
         }
+    }
+
+    /// Watches the node that the actor is on: `recipient` gets one [`Down`], which holds the number that this returns; see
+    /// [`watch_node`](Self::watch_node).
+    pub fn watch_node_with(&self, recipient: Recipient<Down>) -> WatchId {
+        let id = WatchId::next();
+        if let Target::Remote(remote) = &self.target {
+            drop(remote.watch_node(Notify::Recipient(id, recipient)));
+        }
+        id
     }
 
     /// The same without its type.

@@ -60,8 +60,8 @@ pub(crate) enum Patience {
 
 /// An answer under way.
 pub(crate) enum Pending {
-    /// Over the link; dropping it cancels.
-    Asked(Answer, Arc<Peer>),
+    /// Over the link; dropping it cancels. The peer goes out with the answer.
+    Asked(Answer, Option<Arc<Peer>>),
     /// Behind something that had to come first, or that may have to; dropping it cancels.
     Queued(Queued),
 }
@@ -72,6 +72,7 @@ pub(crate) struct Queued {
 }
 
 impl Line {
+    #[inline]
     pub(super) fn tell(&self, message: Ready<'_>, patience: Patience) -> Result<(), SendError> {
         match message {
             Ready::Plain(body) => self.tell_body(body, patience),
@@ -94,6 +95,7 @@ impl Line {
         Ok(())
     }
 
+    #[inline]
     fn tell_body(&self, body: Body<'_>, patience: Patience) -> Result<(), SendError> {
         let sent = match patience {
             Patience::None => self.lane.try_tell(body),
@@ -103,6 +105,7 @@ impl Line {
         sent.map_err(|error| self.explain(error))
     }
 
+    #[inline]
     pub(super) fn ask(&self, message: Ready<'_>, patience: Patience) -> Result<Pending, SendError> {
         let send = |body| match patience {
             Patience::None => self.lane.try_ask(body),
@@ -116,7 +119,7 @@ impl Line {
             }
         };
         let answer = asked.map_err(|error| self.explain(error))?;
-        Ok(Pending::Asked(answer, Arc::clone(&self.peer)))
+        Ok(Pending::Asked(answer, Some(Arc::clone(&self.peer))))
     }
 
     pub(super) fn ask_then(&self, message: Encoded, done: Done) {
@@ -211,11 +214,18 @@ impl Line {
         }
     }
 
+    /// How the node was lost, if it was.
+    pub(super) fn lost(&self) -> Option<DownReason> {
+        let lost = self.peer.link()?.lost()?;
+        Some(self.peer.loss(&lost, self.peer.exit.get().cloned()))
+    }
+
     /// Whether the link is lost.
     pub(super) fn is_lost(&self) -> bool {
         self.peer.link().is_some_and(|link| link.lost().is_some())
     }
 
+    #[cold]
     fn explain(&self, error: flame_transport::SendError) -> SendError {
         SendError::from_send(error, self.peer.node())
     }
@@ -298,9 +308,12 @@ impl Future for Pending {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::Asked(answer, peer) => Pin::new(answer).poll(cx).map(|answer| match answer {
-                Ok(body) => Ok((body, Arc::clone(peer))),
-                Err(error) => Err(SendError::from_ask(error, peer.node())),
+            Self::Asked(answer, peer) => Pin::new(answer).poll(cx).map(|answer| {
+                let peer = peer.take().ok_or(SendError::NoReply)?;
+                match answer {
+                    Ok(body) => Ok((body, peer)),
+                    Err(error) => Err(SendError::from_ask(error, peer.node())),
+                }
             }),
             // Dropped unanswered only with the target that held the queue.
             Self::Queued(queued) => Pin::new(&mut queued.receiver)

@@ -74,24 +74,26 @@ fn encode_in<M: Serialize, R>(
     /// A body up to this long is copied into the link's buffer; beyond it, it is handed over.
     const COPY: usize = 8 * 1024;
     let context = if context.is_empty() { None } else { Some(context.encode()?) };
-    // Taken, not borrowed: the user's code that encodes may send messages itself.
-    let mut out = SCRATCH.take();
-    out.clear();
-    put_head(&mut out, method, context.as_deref().unwrap_or_default(), false);
-    let head = out.len();
-    let references = scope::encode(message, &mut out, limit)?;
-    let ready = if !references.is_empty() {
-        let payload = out.split_off(head).freeze();
-        let context = context.unwrap_or_default();
-        Ready::Referring(Encoded::Referring { method, context, payload, references })
-    } else if out.len() > COPY {
-        Ready::Plain(Body::Own(out.split().freeze()))
-    } else {
-        Ready::Plain(Body::Copy(&out))
-    };
-    let sent = send(ready);
-    SCRATCH.set(out);
-    Ok(sent)
+    SCRATCH.with(|scratch| {
+        // Taken, not borrowed: the user's code that encodes may send messages itself.
+        let mut out = scratch.take();
+        out.clear();
+        put_head(&mut out, method, context.as_deref().unwrap_or_default(), false);
+        let head = out.len();
+        let references = scope::encode(message, &mut out, limit)?;
+        let ready = if !references.is_empty() {
+            let payload = out.split_off(head).freeze();
+            let context = context.unwrap_or_default();
+            Ready::Referring(Encoded::Referring { method, context, payload, references })
+        } else if out.len() > COPY {
+            Ready::Plain(Body::Own(out.split().freeze()))
+        } else {
+            Ready::Plain(Body::Copy(&out))
+        };
+        let sent = send(ready);
+        scratch.set(out);
+        Ok(sent)
+    })
 }
 
 /// Encodes an answer that is sent later.
@@ -104,6 +106,7 @@ pub(crate) fn encode_whole<T: Serialize>(value: &T, limit: usize) -> Result<Enco
     with_encoded(0, value, limit, |ready| ready.into_encoded())
 }
 
+#[inline]
 pub(super) fn ask<M: SerdeMessage>(
     remote: &Arc<Remote>,
     method: u32,
@@ -114,6 +117,7 @@ pub(super) fn ask<M: SerdeMessage>(
     Request::remote(asked.unwrap_or_else(|error| Err(error.into())), remote)
 }
 
+#[inline]
 pub(super) fn tell<M: SerdeMessage>(
     remote: &Remote,
     method: u32,
@@ -123,11 +127,17 @@ pub(super) fn tell<M: SerdeMessage>(
     with_encoded(method, message, remote.max_message(), |ready| remote.tell(ready, patience))?
 }
 
+#[inline]
 pub(super) fn dead_letter<M>(sent: Result<(), SendError>) {
     if let Err(error) = sent {
-        tracing::warn!(target: "flame::dead_letter", message_type = std::any::type_name::<M>(), %error, "a message was not delivered");
-        dead_letters::publish(Some(std::any::type_name::<M>()), None, &error);
+        report(std::any::type_name::<M>(), &error);
     }
+}
+
+#[cold]
+fn report(message: &'static str, error: &SendError) {
+    tracing::warn!(target: "flame::dead_letter", message_type = message, %error, "a message was not delivered");
+    dead_letters::publish(Some(message), None, error);
 }
 
 pub(super) fn from_mailbox<M>(error: MailboxSendError<M>) -> SendError {

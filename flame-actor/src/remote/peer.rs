@@ -15,7 +15,7 @@ use super::{
     export::{ExportKey, Exportable},
     reference::{self, Encoded},
     target::{Keeper, Remote},
-    watching::{DOWN, UNWATCH, WATCH},
+    watching::{DOWN, UNWATCH, WATCH, WATCH_NODE},
 };
 use crate::{
     backend::{BoxFuture, ExitReason},
@@ -382,7 +382,7 @@ impl Service for Upcalls {
                     peer.let_go(hold);
                 }
             }
-            Some((&WATCH, body)) => peer.watch_wanted(body),
+            Some((&kind @ (WATCH | WATCH_NODE), body)) => peer.watch_wanted(kind, body),
             Some((&UNWATCH, body)) => peer.watch_unwanted(body),
             Some((&DOWN, body)) => peer.down(body),
             _ => tracing::warn!(peer = %peer.node, "a notice that this build does not know"),

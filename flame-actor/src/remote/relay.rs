@@ -74,7 +74,7 @@ impl Exportable for Relay {
     }
 
     fn end(&self) -> Option<DownReason> {
-        self.0.closed()
+        self.0.closed().or_else(|| self.0.lost())
     }
 }
 

@@ -7,7 +7,6 @@
 use std::{
     cell::{Cell, RefCell},
     panic::{AssertUnwindSafe, catch_unwind},
-    thread::LocalKey,
 };
 
 use bytes::BytesMut;
@@ -18,8 +17,28 @@ use super::reference::{Reference, Resolved};
 use crate::delivery::panics::words_of;
 
 thread_local! {
-    static ENCODING: Scope<Reference> = const { Scope::new() };
-    static DECODING: Scope<Option<Resolved>> = const { Scope::new() };
+    static ENCODING: Cell<Scope> = const { Cell::new(Scope::NONE) };
+    static WRITTEN: RefCell<Vec<Reference>> = const { RefCell::new(Vec::new()) };
+    static DECODING: Cell<Scope> = const { Cell::new(Scope::NONE) };
+    static TO_READ: RefCell<Vec<Option<Resolved>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The part of the thread's table that belongs to the message it is at. A message within another, whose serialisation
+/// sends one, has the part behind. Most have no reference, and the table is not touched.
+#[derive(Clone, Copy)]
+struct Scope {
+    is_open: bool,
+    start: usize,
+    end: usize,
+}
+
+impl Scope {
+    const NONE: Self = Self { is_open: false, start: 0, end: 0 };
+
+    /// A scope within this one, with so many references.
+    fn inner(self, references: usize) -> Self {
+        Self { is_open: true, start: self.end, end: self.end + references }
+    }
 }
 
 /// Appends the encoding of `value` to `out` and returns the references in it, by index.
@@ -31,92 +50,68 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     out: &mut BytesMut,
     limit: usize,
 ) -> Result<Vec<Reference>, EncodeError> {
-    // A message whose serialisation sends a message has a scope of its own.
-    let (encoded, references) = within(&ENCODING, Vec::new(), || {
-        // A panic in the value's `Serialize` is the value's fault, and must not end whoever only sends it on.
-        catch_unwind(AssertUnwindSafe(|| codec::encode(value, out, limit)))
-    });
-    encoded.unwrap_or_else(|panic| {
-        Err(serde::ser::Error::custom(format_args!("it panicked: {}", words_of(&*panic))))
-    })?;
-    Ok(references)
+    let outer = ENCODING.get();
+    ENCODING.set(outer.inner(0));
+    // A panic in the value's `Serialize` is the value's fault, and must not end whoever only sends it on.
+    let encoded = catch_unwind(AssertUnwindSafe(|| codec::encode(value, out, limit)));
+    let Scope { start, end, .. } = ENCODING.replace(outer);
+    let references =
+        if start == end { Vec::new() } else { WRITTEN.with_borrow_mut(|all| all.split_off(start)) };
+    match encoded {
+        Ok(encoded) => encoded.map(|()| references),
+        Err(panic) => Err(serde::ser::Error::custom(format_args!("it panicked: {}", words_of(&*panic)))),
+    }
 }
 
 /// Decodes a value whose references stand in `table`. What the value does not use is let go.
 #[inline]
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], table: Vec<Resolved>) -> Result<T, DecodeError> {
-    let table = if table.is_empty() { Vec::new() } else { table.into_iter().map(Some).collect() };
-    let (decoded, _unused) = within(&DECODING, table, || codec::decode(bytes));
-    decoded
+    let outer = DECODING.get();
+    let scope = outer.inner(table.len());
+    if !table.is_empty() {
+        TO_READ.with_borrow_mut(|all| all.extend(table.into_iter().map(Some)));
+    }
+    DECODING.set(scope);
+    let _end = End { outer, scope };
+    codec::decode(bytes)
 }
 
 /// Adds a reference to the message that this thread encodes. Its index; `None` outside a message.
 pub(super) fn write(reference: Reference) -> Option<u32> {
-    ENCODING.with(|scope| {
-        let mut references = scope.is_open.get().then(|| scope.table.borrow_mut())?;
-        let index = u32::try_from(references.len()).ok()?;
-        references.push(reference);
-        Some(index)
-    })
+    let mut scope = ENCODING.get();
+    let index = u32::try_from(scope.end - scope.start).ok().filter(|_| scope.is_open)?;
+    WRITTEN.with_borrow_mut(|all| all.push(reference));
+    scope.end += 1;
+    ENCODING.set(scope);
+    Some(index)
 }
 
 /// Takes a reference of the message that this thread decodes; each can be taken once.
 pub(super) fn read(index: u32) -> Option<Resolved> {
-    DECODING.with(|scope| scope.table.borrow_mut().get_mut(index as usize)?.take())
+    let Scope { start, end, .. } = DECODING.get();
+    let at = start.checked_add(index as usize).filter(|&at| at < end)?;
+    TO_READ.with_borrow_mut(|all| all.get_mut(at)?.take())
 }
 
 /// Whether this thread decodes a message.
 pub(super) fn is_decoding() -> bool {
-    DECODING.with(|scope| scope.is_open.get())
+    DECODING.get().is_open
 }
 
-/// The table of the message that a thread is at. Most have none, so it is touched only where there is something in it.
-struct Scope<T> {
-    is_open: Cell<bool>,
-    table: RefCell<Vec<T>>,
+/// Ends a scope of decoding, also when the user's code in it panics.
+struct End {
+    outer: Scope,
+    scope: Scope,
 }
 
-impl<T> Scope<T> {
-    const fn new() -> Self {
-        Self { is_open: Cell::new(false), table: RefCell::new(Vec::new()) }
-    }
-
-    fn swap(&self, table: Vec<T>) -> Vec<T> {
-        if table.is_empty() && self.table.borrow().is_empty() { table } else { self.table.replace(table) }
-    }
-}
-
-/// Runs some code in a scope with this table, and gives back what is left in it.
-#[inline]
-fn within<T, R>(scope: &'static LocalKey<Scope<T>>, table: Vec<T>, code: impl FnOnce() -> R) -> (R, Vec<T>) {
-    scope.with(|scope| {
-        let was_open = scope.is_open.replace(true);
-        let mut outer = Outer { scope, was_open, table: Some(scope.swap(table)) };
-        let result = code();
-        (result, outer.restore())
-    })
-}
-
-/// Puts the outer scope back, also when the code in the inner one panics.
-struct Outer<'a, T> {
-    scope: &'a Scope<T>,
-    was_open: bool,
-    /// `None` once it is back.
-    table: Option<Vec<T>>,
-}
-
-impl<T> Outer<'_, T> {
-    /// What is left of the inner scope's table.
+impl Drop for End {
     #[inline]
-    fn restore(&mut self) -> Vec<T> {
-        let Some(table) = self.table.take() else { return Vec::new() };
-        self.scope.is_open.set(self.was_open);
-        self.scope.swap(table)
-    }
-}
-
-impl<T> Drop for Outer<'_, T> {
     fn drop(&mut self) {
-        drop(self.restore());
+        DECODING.set(self.outer);
+        if self.scope.start != self.scope.end {
+            // Let go outside of the table: that may run anything.
+            let unused = TO_READ.with_borrow_mut(|all| all.split_off(self.scope.start));
+            drop(unused);
+        }
     }
 }

@@ -116,8 +116,8 @@ impl Supervised {
         if is_lost {
             state.on(Event::Settled(incarnation), &mut after);
         }
-        // It may have ended before its start was told.
-        let unused = if state.machine.serving() == Some(incarnation) { None } else { state.line.take() };
+        // It may have ended before its start was told, or it ends now for the next one: then something may still return.
+        let unused = if state.machine.is_settled() { state.line.take() } else { None };
         drop(state);
         drop((before, unused));
         self.finish(after);

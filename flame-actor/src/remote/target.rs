@@ -147,6 +147,7 @@ impl Remote {
     }
 
     /// The longest message it takes, in bytes.
+    #[inline]
     pub(crate) fn max_message(&self) -> usize {
         const USUAL: usize = 16 * 1024 * 1024;
         match self.route.get() {
@@ -157,10 +158,15 @@ impl Remote {
     }
 
     /// Sends a message that has no answer.
+    #[inline]
     pub(crate) fn tell(&self, message: Ready<'_>, patience: Patience) -> Result<(), SendError> {
-        if let Some(Route::Direct(line)) = self.route.get() {
-            return line.tell(message, patience);
+        match self.route.get() {
+            Some(Route::Direct(line)) => line.tell(message, patience),
+            _ => self.tell_indirectly(message, patience),
         }
+    }
+
+    fn tell_indirectly(&self, message: Ready<'_>, patience: Patience) -> Result<(), SendError> {
         let mut waiting = self.waiting();
         match self.route.get() {
             Some(Route::Direct(line)) => line.tell(message, patience),
@@ -173,10 +179,15 @@ impl Remote {
     }
 
     /// Sends a message that is answered. It is in the actor's order when this returns.
+    #[inline]
     pub(crate) fn ask(&self, message: Ready<'_>, patience: Patience) -> Result<Pending, SendError> {
-        if let Some(Route::Direct(line)) = self.route.get() {
-            return line.ask(message, patience);
+        match self.route.get() {
+            Some(Route::Direct(line)) => line.ask(message, patience),
+            _ => self.ask_indirectly(message, patience),
         }
+    }
+
+    fn ask_indirectly(&self, message: Ready<'_>, patience: Patience) -> Result<Pending, SendError> {
         let mut waiting = self.waiting();
         match self.route.get() {
             Some(Route::Direct(line)) => line.ask(message, patience),
@@ -234,6 +245,24 @@ impl Remote {
             Some(Route::Supervised(supervised)) => supervised.watch(notify),
             None => self.watch_unconnected(notify),
         }
+    }
+
+    /// Has someone told of the loss of the actor's node; of the actor's end while it has none.
+    pub(super) fn watch_node(&self, notify: Notify) -> EndWatch {
+        let Some(line) = self.line() else { return self.watch(notify) };
+        match line.closed() {
+            // That of a node which the peer stands for.
+            Some(lost @ DownReason::NodeLost { .. }) => {
+                notify.tell(lost);
+                Box::new(|| {})
+            }
+            _ => line.peer.watch_node(line.lane.port(), notify),
+        }
+    }
+
+    /// How the actor's node was lost, if it was and the actor has but one.
+    pub(super) fn lost(&self) -> Option<DownReason> {
+        if let Route::Direct(line) = self.route.get()? { line.lost() } else { None }
     }
 
     /// Why the actor takes no more messages, if that is known.

@@ -1,7 +1,8 @@
 //! Watching actors of the other node, and telling it of the ends of this node's.
 //!
-//! `WATCH number port` asks for the end of the actor behind a port, `DOWN number reason` tells it, and `UNWATCH number`
-//! takes the question back. The asking side picks the number. All are signals, which overtake messages.
+//! `WATCH number port` asks for the end of the actor behind a port, `WATCH_NODE number port` for the loss of its node, which may be a
+//! third one. `DOWN number reason` tells it, and `UNWATCH number` takes the question back. The asking side picks the number. All
+//! are signals, which overtake messages.
 
 use std::sync::{Arc, Weak};
 
@@ -20,16 +21,17 @@ use crate::{
 pub(super) const WATCH: u8 = 2;
 pub(super) const UNWATCH: u8 = 3;
 pub(super) const DOWN: u8 = 4;
+pub(super) const WATCH_NODE: u8 = 5;
 
 impl Peer {
     /// Has someone told of the end of the peer's actor behind a port, or of the loss of the peer.
     pub(super) fn watch(self: &Arc<Self>, port: u32, notify: Notify) -> EndWatch {
-        self.vigil(notify, Some(port))
+        self.vigil(notify, WATCH, port)
     }
 
-    /// Has someone told of the loss of the peer.
-    pub(crate) fn watch_node(self: &Arc<Self>, notify: Notify) -> EndWatch {
-        self.vigil(notify, None)
+    /// Has someone told of the loss of the node that the actor behind a port is on: the peer, or one that it stands for.
+    pub(super) fn watch_node(self: &Arc<Self>, port: u32, notify: Notify) -> EndWatch {
+        self.vigil(notify, WATCH_NODE, port)
     }
 
     /// Answers a question of the peer's.
@@ -40,23 +42,30 @@ impl Peer {
         }
     }
 
-    /// The peer wants to hear of an end.
-    pub(super) fn watch_wanted(self: &Arc<Self>, body: &[u8]) {
+    /// The peer wants to hear of an end, or of the loss of a node.
+    pub(super) fn watch_wanted(self: &Arc<Self>, kind: u8, body: &[u8]) {
         let mut rest = body;
         let (Some(number), Some(port)) = (varint::take(&mut rest), varint::take(&mut rest)) else { return };
         let notify = Notify::Node(Arc::downgrade(self), number);
         let Ok(port) = u32::try_from(port) else { return };
         // In place before the actor is asked, which may tell at once.
         lock(&self.watched).insert(number, Box::new(|| {}));
-        match self.exported(port) {
-            Some(actor) => {
-                let end = actor.watch(self, notify);
-                match lock(&self.watched).get_mut(&number) {
-                    Some(place) => *place = end,
-                    None => end(),
-                }
-            }
-            None => notify.tell(self.end_of(port)),
+        let end = match (self.exported(port), kind) {
+            (Some(actor), WATCH_NODE) => match actor.relayed() {
+                Some(actor) => actor.watch_node(notify),
+                // It is on this node, whose loss the peer sees.
+                None => return,
+            },
+            (Some(actor), _) => actor.watch(self, notify),
+            (None, WATCH_NODE) => match self.end_of(port) {
+                lost @ DownReason::NodeLost { .. } => return notify.tell(lost),
+                _ => return,
+            },
+            (None, _) => return notify.tell(self.end_of(port)),
+        };
+        match lock(&self.watched).get_mut(&number) {
+            Some(place) => *place = end,
+            None => end(),
         }
     }
 
@@ -105,15 +114,13 @@ impl Peer {
         DownReason::NodeLost { message, exit }
     }
 
-    fn vigil(self: &Arc<Self>, notify: Notify, port: Option<u32>) -> EndWatch {
+    fn vigil(self: &Arc<Self>, notify: Notify, kind: u8, port: u32) -> EndWatch {
         let Some(number) = self.vigil.add(notify) else { return Box::new(|| {}) };
-        if let Some(port) = port {
-            let mut wanted = BytesMut::new();
-            varint::put(&mut wanted, u64::from(port));
-            self.send_signal(WATCH, number, &wanted);
-        }
+        let mut wanted = BytesMut::new();
+        varint::put(&mut wanted, u64::from(port));
+        self.send_signal(kind, number, &wanted);
         let peer = Arc::downgrade(self);
-        Box::new(move || end_vigil(&peer, number, port.is_some()))
+        Box::new(move || end_vigil(&peer, number))
     }
 
     fn send_signal(&self, kind: u8, number: u64, rest: &[u8]) {
@@ -127,9 +134,9 @@ impl Peer {
     }
 }
 
-fn end_vigil(peer: &Weak<Peer>, number: u64, was_asked: bool) {
+fn end_vigil(peer: &Weak<Peer>, number: u64) {
     let Some(peer) = peer.upgrade() else { return };
-    if peer.vigil.take(number).is_some() && was_asked {
+    if peer.vigil.take(number).is_some() {
         peer.send_signal(UNWATCH, number, &[]);
     }
 }

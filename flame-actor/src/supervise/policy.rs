@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::remote::DownReason;
 
 /// Whether a child that ends is started again: OTP's three.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Restart {
     /// Never. The default, which costs nothing.
     #[default]
@@ -21,7 +23,7 @@ pub enum Restart {
 ///
 /// A message that reaches an incarnation which has just ended comes back, and belongs to these: it waits in front of what was sent
 /// later. Only what the incarnation may have handled is not sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Between {
     /// They wait for the new incarnation, up to this many of them and 1 MiB; beyond that they are refused with
     /// [`SendError::Full`](crate::SendError::Full).
@@ -38,7 +40,7 @@ impl Default for Between {
 }
 
 /// All of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Policy {
     pub(crate) restart: Restart,
     /// So many restarts within this time, and no more.
@@ -54,6 +56,11 @@ impl Policy {
 
     const FIRST_DELAY: Duration = Duration::from_millis(100);
     const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
+    /// Whether the child may be started again at all.
+    pub(crate) fn is_supervision(&self) -> bool {
+        self.restart != Restart::Temporary
+    }
 
     /// Whether what ended so is started again, if that was not what it was to do.
     pub(super) fn wants_back(&self, reason: &DownReason) -> bool {

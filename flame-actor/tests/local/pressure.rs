@@ -100,6 +100,37 @@ impl Handler<Carry> for Stuck {
     fn handle(&mut self, _: Carry, _: &mut Context<Self>) {}
 }
 
+#[derive(Message)]
+#[rtype(result = "usize")]
+struct Count;
+
+impl Handler<Count> for Gate {
+    type Result = usize;
+    fn handle(&mut self, _: Count, _: &mut Context<Self>) -> usize {
+        self.waiting.len()
+    }
+}
+
+async fn until_waiting(gate: &Addr<Gate>, count: usize) {
+    soon(async { while gate.send(Count).await.unwrap() < count {} }).await;
+}
+
+/// Knocks at a gate.
+#[derive(Serialize, Deserialize)]
+struct Knocker(RemoteRecipient<Note>);
+
+impl Actor for Knocker {
+    type Context = Context<Self>;
+}
+
+#[remote]
+impl Handler<Note> for Knocker {
+    type Result = ();
+    fn handle(&mut self, Note(times): Note, _: &mut Context<Self>) {
+        (0..times).for_each(|n| self.0.do_send(Note(n)));
+    }
+}
+
 fn heavy(n: u64, len: usize) -> Heavy {
     Heavy(n, Bytes::from(vec![7; len]))
 }
@@ -171,6 +202,24 @@ async fn a_message_beyond_the_limit_is_an_error_before_it_is_sent() {
     assert!(matches!(error, SendError::Encode(_) | SendError::TooLong { .. }), "{error:?}");
     log.send(heavy(2, 60_000)).await.unwrap();
     assert_eq!(log.send(Notes).await.unwrap(), [2]);
+}
+
+#[actix::test]
+async fn a_handler_that_takes_its_time_for_a_tell_holds_back_none_that_comes_later_but_for_the_bound() {
+    let pool = pool("knocks");
+    let gate = Gate::default().start();
+    let knocker = pool.place_child(Knocker(gate.clone().recipient().into())).await.unwrap();
+    // None of them is done before the gate opens.
+    for count in 1..=3 {
+        knocker.send(Note(1)).await.unwrap();
+        until_waiting(&gate, count).await;
+    }
+    knocker.send(Note(5000)).await.unwrap();
+    until_waiting(&gate, 1024).await;
+    let waiting = gate.send(Count).await.unwrap();
+    assert!(waiting < 1100, "{waiting}");
+    gate.send(Open).await.unwrap();
+    until_waiting(&gate, 0).await;
 }
 
 /// Blocks its thread.

@@ -19,6 +19,7 @@ pub enum Body<'a> {
 }
 
 impl Body<'_> {
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Copy(bytes) => bytes,
@@ -26,6 +27,7 @@ impl Body<'_> {
         }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.as_slice().len()
     }
@@ -68,6 +70,7 @@ struct Long {
 }
 
 impl Outbox {
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.tail.is_empty() && self.cuts.is_empty()
     }
@@ -76,14 +79,19 @@ impl Outbox {
     #[inline]
     pub(super) fn push(&mut self, kind: Kind, body: Body<'_>) {
         self.bytes += body.len();
-        if !self.held.is_empty()
-            && let Some(port) = ordered_by(kind)
-            && let Some(behind) = self.held.get_mut(&port)
-        {
-            behind.push_back((kind, body.into_bytes()));
-            return;
+        if self.held.is_empty() {
+            self.put(kind, body);
+        } else {
+            self.put_in_order(kind, body);
         }
-        self.put(kind, body);
+    }
+
+    /// As [`Outbox::put`], behind a long message of the same lane.
+    fn put_in_order(&mut self, kind: Kind, body: Body<'_>) {
+        match ordered_by(kind).and_then(|port| self.held.get_mut(&port)) {
+            Some(behind) => behind.push_back((kind, body.into_bytes())),
+            None => self.put(kind, body),
+        }
     }
 
     /// Queues frames that stand whole in `frames`, which have no lane's order to keep.
@@ -120,25 +128,30 @@ impl Outbox {
         !chunks.is_empty()
     }
 
+    #[inline]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
+    #[inline]
     fn put(&mut self, kind: Kind, body: Body<'_>) {
         const COPY: usize = 8 * 1024;
-        // A head takes at most 20 bytes.
-        match body.len() {
-            0..=COPY => {
-                self.make_room(body.len());
-                frame::put(&mut self.tail, kind, body.as_slice());
-            }
-            len if len + 32 <= WHOLE => {
-                frame::put_head(&mut self.tail, kind, len);
-                self.ready.push(self.tail.split().freeze());
-                self.ready.push(body.into_bytes());
-            }
-            _ => self.cut(kind, body.into_bytes()),
+        if body.len() <= COPY {
+            self.make_room(body.len());
+            frame::put(&mut self.tail, kind, body.as_slice());
+        } else {
+            self.put_uncopied(kind, body.into_bytes());
         }
+    }
+
+    fn put_uncopied(&mut self, kind: Kind, body: Bytes) {
+        // A head takes at most 20 bytes.
+        if body.len() + 32 > WHOLE {
+            return self.cut(kind, body);
+        }
+        frame::put_head(&mut self.tail, kind, body.len());
+        self.ready.push(self.tail.split().freeze());
+        self.ready.push(body);
     }
 
     /// Starts a tail with as much room as the last one needed, so that under load it need not grow step by step.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,7 +19,8 @@ use crate::wire::{
     frame::{self, Frame, Kind, WHOLE},
 };
 
-/// Answers up to this long are copied out of the read buffer, so that one that is not fetched holds no more than itself.
+/// Answers up to this long are copied out of the read buffer, and those that stand side by side together up to this length,
+/// so that one that is not fetched holds no more than that.
 const COPY_ANSWER: usize = 4 * 1024;
 
 /// The queue of one port, shared with whoever takes from it.
@@ -119,12 +121,26 @@ struct Port {
     returns: bool,
 }
 
-/// Messages for one port that stand side by side in the read buffer.
+/// Frames of one kind that stand side by side at the head of the read buffer.
 #[derive(Default)]
 struct Run {
-    port: u32,
+    /// Where the last of them ends.
     end: usize,
+    /// Small messages: whose port they are for, and how much they are.
+    port: u32,
     amount: Window,
+    /// Or small answers: their questions, and where their bodies stand.
+    answers: Vec<(u32, Range<usize>)>,
+}
+
+impl Run {
+    fn takes_message_of(&self, port: u32) -> bool {
+        self.end == 0 || (self.port == port && self.answers.is_empty())
+    }
+
+    fn takes_answer(&self, len: usize) -> bool {
+        self.end == 0 || (!self.answers.is_empty() && self.end + len <= COPY_ANSWER)
+    }
 }
 
 impl Receiver {
@@ -232,9 +248,8 @@ impl Receiver {
         asked: &mut dyn FnMut(u32),
     ) -> Result<(), Malformed> {
         let mut run = Run::default();
-        let mut at = 0;
         loop {
-            let rest = buf.get(at..).unwrap_or_default();
+            let rest = buf.get(run.end..).unwrap_or_default();
             let Some(Frame { kind, body, len }) = frame::peek(rest, WHOLE)? else { break };
             let body = body.len();
             if let Kind::Ask { question, .. } = kind {
@@ -242,19 +257,23 @@ impl Receiver {
             }
             match kind {
                 Kind::Tell { port } | Kind::Ask { port, .. } if len < KEEP => {
-                    if run.port != port || run.amount.messages == 0 {
+                    if !run.takes_message_of(port) {
                         self.deliver_run(buf, &mut run, answered)?;
-                        at = 0;
-                        run.port = port;
                     }
-                    at += len;
-                    run.end = at;
+                    run.end += len;
+                    run.port = port;
                     run.amount.messages += 1;
                     run.amount.bytes += cost(body);
                 }
+                Kind::Reply { question } if body <= COPY_ANSWER => {
+                    if !run.takes_answer(len) {
+                        self.deliver_run(buf, &mut run, answered)?;
+                    }
+                    run.end += len;
+                    run.answers.push((question, run.end - body..run.end));
+                }
                 _ => {
                     self.deliver_run(buf, &mut run, answered)?;
-                    at = 0;
                     self.take_single(buf, kind, len, body, answered, asked)?;
                 }
             }
@@ -277,31 +296,40 @@ impl Receiver {
             .collect()
     }
 
-    /// Moves a run of small messages, which stands at the head of `buf`, to its port.
+    /// Moves a run of small messages, which stands at the head of `buf`, to its port, or one of small answers out.
     fn deliver_run(
         &mut self,
         buf: &mut BytesMut,
         run: &mut Run,
         answered: &mut Answered,
     ) -> Result<(), Malformed> {
-        let Run { port, end, amount } = std::mem::take(run);
-        if amount.messages == 0 {
+        let end = std::mem::take(&mut run.end);
+        if end == 0 {
             return Ok(());
         }
         let frames = buf.get(..end).unwrap_or_default();
-        match self.arrive(port, amount)? {
-            Some(queue) => {
-                if queue.lock().queue.copy(frames) {
-                    answered.wake.push(queue);
+        if run.answers.is_empty() {
+            let amount = std::mem::take(&mut run.amount);
+            match self.arrive(run.port, amount)? {
+                Some(queue) => {
+                    if queue.lock().queue.copy(frames) {
+                        answered.wake.push(queue);
+                    }
                 }
+                None => self.refuse(run.port, Bytes::copy_from_slice(frames), amount, answered),
             }
-            None => self.refuse(port, Bytes::copy_from_slice(frames), amount, answered),
+        } else {
+            let frames = Bytes::copy_from_slice(frames);
+            let replies = run.answers.drain(..);
+            answered
+                .outcomes
+                .extend(replies.map(|(question, at)| (question, Outcome::Reply(frames.slice(at)))));
         }
         buf.advance(end);
         Ok(())
     }
 
-    /// Takes one frame from the head of `buf` that is no small message.
+    /// Takes one frame from the head of `buf` that is neither a small message nor a small answer.
     fn take_single(
         &mut self,
         buf: &mut BytesMut,

@@ -73,6 +73,8 @@ pub(crate) struct Sender<W> {
     /// Lanes that have credit of their own and wait for the link's.
     starved: VecDeque<usize>,
     ended: bool,
+    /// More bytes than a peer that reads lets wait.
+    overfull: usize,
     next_serial: u64,
     /// Who is to be woken, once the link's lock is free.
     woken: Vec<Waker>,
@@ -182,7 +184,11 @@ struct Question<W> {
 
 impl<W> Sender<W> {
     pub(crate) fn new(limits: Limits) -> Self {
+        const SMALL: usize = 64 * 1024 * 1024;
+        let credited = usize::try_from(limits.link.bytes).unwrap_or(usize::MAX);
+        let long = limits.max_message.saturating_mul(MAX_CUTS);
         Self {
+            overfull: SMALL.saturating_add(credited).saturating_add(long),
             limits,
             outbox: Outbox::default(),
             lanes: Slab::new(),
@@ -246,8 +252,7 @@ impl<W> Sender<W> {
     /// Sends a message that has no answer.
     #[inline]
     pub(crate) fn tell(&mut self, key: usize, body: Body<'_>, room: Room) -> Result<(), Refused> {
-        let port = self.lane(key)?.port;
-        self.submit(key, Kind::Tell { port }, body, room)
+        self.submit(key, |port| Kind::Tell { port }, body, room)
     }
 
     /// Sends a message whose answer goes to `waiter`, which comes back if the message is refused.
@@ -259,19 +264,15 @@ impl<W> Sender<W> {
         waiter: W,
         room: Room,
     ) -> Result<Asked, (Refused, W)> {
-        let port = match self.lane(key) {
-            Ok(lane) => lane.port,
-            Err(refused) => return Err((refused, waiter)),
-        };
         if self.questions.len() >= MAX_QUESTIONS {
-            return Err((Refused::Full, waiter));
+            return Err((self.lane(key).err().unwrap_or(Refused::Full), waiter));
         }
         let serial = self.next_serial;
         self.next_serial += 1;
         let slot = self.questions.insert(Question { lane: key, serial, waiter: None });
         // The table holds at most `MAX_QUESTIONS`, so its keys fit.
         let number = slot as u32;
-        if let Err(refused) = self.submit(key, Kind::Ask { port, question: number }, body, room) {
+        if let Err(refused) = self.submit(key, |port| Kind::Ask { port, question: number }, body, room) {
             self.questions.try_remove(slot);
             return Err((refused, waiter));
         }
@@ -322,10 +323,10 @@ impl<W> Sender<W> {
         }
     }
 
-    /// Who is to be woken now.
+    /// Who is to be woken now, if there is anyone.
     #[inline]
-    pub(crate) fn take_woken(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.woken)
+    pub(crate) fn take_woken(&mut self) -> Option<Vec<Waker>> {
+        (!self.woken.is_empty()).then(|| std::mem::take(&mut self.woken))
     }
 
     /// Nobody waits for the answer any more. A message that still waits for credit is never sent, and comes back.
@@ -543,13 +544,12 @@ impl<W> Sender<W> {
 
     /// Whether more waits to be written than a peer that reads lets pile up. Messages are bounded by credit; answers by
     /// this alone.
+    #[inline]
     pub(crate) fn is_overfull(&self) -> bool {
-        const SMALL: usize = 64 * 1024 * 1024;
-        let credited = usize::try_from(self.limits.link.bytes).unwrap_or(usize::MAX);
-        let long = self.limits.max_message.saturating_mul(MAX_CUTS);
-        self.outbox.bytes() > SMALL.saturating_add(credited).saturating_add(long)
+        self.outbox.bytes() > self.overfull
     }
 
+    #[inline]
     pub(crate) fn has_output(&self) -> bool {
         !self.outbox.is_empty()
     }
@@ -565,8 +565,20 @@ impl<W> Sender<W> {
     }
 
     #[inline]
-    fn submit(&mut self, key: usize, kind: Kind, body: Body<'_>, room: Room) -> Result<(), Refused> {
-        let Some(lane) = self.lanes.get_mut(key) else { return Err(Refused::Closed(Bytes::new())) };
+    fn submit(
+        &mut self,
+        key: usize,
+        kind: impl FnOnce(u32) -> Kind,
+        body: Body<'_>,
+        room: Room,
+    ) -> Result<(), Refused> {
+        let lane = match self.lanes.get_mut(key) {
+            Some(lane) if lane.closed.is_none() => lane,
+            lane => {
+                return Err(Refused::Closed(lane.and_then(|lane| lane.closed.clone()).unwrap_or_default()));
+            }
+        };
+        let kind = kind(lane.port);
         // As in `has_room`.
         if lane.waiting.is_empty() && lane.credit.has_room() && self.credit.has_room() {
             let cost = cost(body.len());
@@ -575,6 +587,12 @@ impl<W> Sender<W> {
             self.outbox.push(kind, body);
             return Ok(());
         }
+        self.put_off(key, kind, body, room)
+    }
+
+    /// Has a message wait for credit.
+    fn put_off(&mut self, key: usize, kind: Kind, body: Body<'_>, room: Room) -> Result<(), Refused> {
+        let Some(lane) = self.lanes.get_mut(key) else { return Err(Refused::Closed(Bytes::new())) };
         let in_backlog = match room {
             Room::Now => return Err(Refused::Full),
             // Like credit itself, the backlog takes a message while anything of it is free.

@@ -110,6 +110,7 @@ impl Lane {
     /// # Errors
     ///
     /// [`SendError::Full`] without credit; else see [`SendError`].
+    #[inline]
     pub fn try_tell(&self, body: Body<'_>) -> Result<(), SendError> {
         self.tell_with(body, Room::Now)
     }
@@ -119,6 +120,7 @@ impl Lane {
     /// # Errors
     ///
     /// [`SendError::Overflow`] when the backlog is full; else see [`SendError`].
+    #[inline]
     pub fn tell(&self, body: Body<'_>) -> Result<(), SendError> {
         self.tell_with(body, Room::Backlog)
     }
@@ -129,6 +131,7 @@ impl Lane {
     /// # Errors
     ///
     /// See [`SendError`].
+    #[inline]
     pub fn tell_in_turn(&self, body: Body<'_>) -> Result<(), SendError> {
         self.tell_with(body, Room::Wait)
     }
@@ -152,6 +155,7 @@ impl Lane {
     /// # Errors
     ///
     /// See [`SendError`]; [`SendError::Full`] only when 65,536 asks of the link wait for their answers.
+    #[inline]
     pub fn ask(&self, body: Body<'_>) -> Result<Answer, SendError> {
         let (sender, receiver) = oneshot::channel();
         let asked = self.ask_with(body, Waiter::Future(sender), Room::Wait)?;
@@ -163,6 +167,7 @@ impl Lane {
     /// # Errors
     ///
     /// [`SendError::Full`] without credit; else see [`SendError`].
+    #[inline]
     pub fn try_ask(&self, body: Body<'_>) -> Result<Answer, SendError> {
         let (sender, receiver) = oneshot::channel();
         let asked = self.ask_with(body, Waiter::Future(sender), Room::Now)?;
@@ -200,6 +205,7 @@ impl Lane {
         Ok(Interrupt { handle: Arc::clone(&self.handle), asked })
     }
 
+    #[inline]
     fn tell_with(&self, body: Body<'_>, room: Room) -> Result<(), SendError> {
         let Handle { shared, key, .. } = &*self.handle;
         check_length(shared, &body)?;
@@ -207,6 +213,7 @@ impl Lane {
         sent.map_err(|refused| self.explain(refused))
     }
 
+    #[inline]
     fn ask_with(&self, body: Body<'_>, waiter: Waiter, room: Room) -> Result<Asked, SendError> {
         let Handle { shared, key, .. } = &*self.handle;
         check_length(shared, &body)?;
@@ -215,6 +222,7 @@ impl Lane {
         sent.map_err(|(refused, _waiter)| self.explain(refused))
     }
 
+    #[cold]
     fn explain(&self, refused: Refused) -> SendError {
         if let Some(reason) = self.handle.shared.lost.borrow().clone() {
             return SendError::Lost(reason);
@@ -337,6 +345,7 @@ impl Drop for Handle {
     }
 }
 
+#[inline]
 fn check_length(shared: &Shared, body: &Body<'_>) -> Result<(), SendError> {
     let (len, max) = (body.as_slice().len(), shared.limits.max_message);
     if len > max { Err(SendError::TooLong { len, max }) } else { Ok(()) }

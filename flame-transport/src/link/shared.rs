@@ -128,13 +128,15 @@ impl Shared {
         let mut outgoing = lock(&self.sender);
         let result = work(&mut outgoing.state);
         let wake = outgoing.asleep && outgoing.state.has_output();
-        let overfull = outgoing.state.is_overfull();
-        let woken = outgoing.state.take_woken();
         if wake {
             outgoing.asleep = false;
         }
+        let overfull = outgoing.state.is_overfull();
+        let woken = outgoing.state.take_woken();
         drop(outgoing);
-        woken.into_iter().for_each(Waker::wake);
+        if let Some(woken) = woken {
+            woken.into_iter().for_each(Waker::wake);
+        }
         if wake {
             self.sender_waker.wake();
         }
@@ -449,6 +451,7 @@ fn outcome_of(outcome: Outcome, closed: Option<Bytes>) -> Result<Bytes, AskError
     }
 }
 
+#[inline]
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // User code never runs under these locks, so a poisoned one still holds sound state.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

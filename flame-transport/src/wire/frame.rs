@@ -15,11 +15,11 @@
 //!
 //! A tell costs 4 bytes beyond its body while port and length are small, an ask 5.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::{
     Malformed,
-    varint::{self, Head},
+    varint::{self, Head as Number},
 };
 
 /// A frame up to this long, prefix included, stands whole; a longer one is cut and interleaved with others.
@@ -85,18 +85,41 @@ pub(crate) fn put_head(out: &mut BytesMut, kind: Kind, body: usize) {
     let (tag, first, second) = parts(kind);
     let len = 1 + varint::len(u64::from(first)) + second.map_or(0, Second::len);
     // Made apart and appended once: the buffer looks for room at each append.
-    let mut head = [0; MAX_HEAD];
-    let mut rest = &mut head[..];
-    varint::put(&mut rest, (len + body) as u64);
-    rest.put_u8(tag);
-    varint::put(&mut rest, u64::from(first));
+    let mut head = Head { bytes: [0; MAX_HEAD], len: 0 };
+    head.number((len + body) as u64);
+    head.byte(tag);
+    head.number(u64::from(first));
     match second {
         None => {}
-        Some(Second::Number(number)) => varint::put(&mut rest, u64::from(number)),
-        Some(Second::Byte(byte)) => rest.put_u8(byte),
+        Some(Second::Number(number)) => head.number(u64::from(number)),
+        Some(Second::Byte(byte)) => head.byte(byte),
     }
-    let used = MAX_HEAD - rest.len();
-    out.extend_from_slice(head.get(..used).unwrap_or_default());
+    out.extend_from_slice(head.bytes.get(..head.len).unwrap_or_default());
+}
+
+/// What stands before a body, while it is written.
+struct Head {
+    bytes: [u8; MAX_HEAD],
+    len: usize,
+}
+
+impl Head {
+    #[inline]
+    fn byte(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
+    #[inline]
+    fn number(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.byte((value as u8) | 0x80);
+            value >>= 7;
+        }
+        self.byte(value as u8);
+    }
 }
 
 /// A frame at the head of some bytes.
@@ -112,9 +135,9 @@ pub(crate) struct Frame<'a> {
 #[inline]
 pub(crate) fn peek(bytes: &[u8], limit: usize) -> Result<Option<Frame<'_>>, Malformed> {
     let (length, prefix) = match varint::peek(bytes) {
-        Head::Value(length, prefix) => (length, prefix),
-        Head::Partial => return Ok(None),
-        Head::Malformed => return Err(Malformed("frame length")),
+        Number::Value(length, prefix) => (length, prefix),
+        Number::Partial => return Ok(None),
+        Number::Malformed => return Err(Malformed("frame length")),
     };
     if length < 1 || length > (limit - prefix) as u64 {
         return Err(Malformed("frame: its length is beyond the limit"));

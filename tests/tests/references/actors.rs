@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use flame_actor::{DownReason, Pool, RemoteAddr, RemoteRecipient, SendError, remote, task};
-use flame_tests::Begun;
+use flame_actor::{DownReason, Pool, RemoteAddr, RemoteRecipient, Restart, SendError, remote, task};
+use flame_tests::{Begun, support::signal};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 /// Remembers what it was told, in order.
@@ -86,6 +87,20 @@ impl Handler<StartOne> for Shelf {
     type Result = MessageResult<StartOne>;
     fn handle(&mut self, _: StartOne, _: &mut Context<Self>) -> Self::Result {
         MessageResult(Journal::default().start().into())
+    }
+}
+
+/// Has a journal placed by the pool of this name, for whoever asks.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "RemoteAddr<Journal>")]
+pub(crate) struct PlaceOne(pub(crate) String);
+
+#[remote]
+impl Handler<PlaceOne> for Shelf {
+    type Result = ResponseFuture<RemoteAddr<Journal>>;
+    fn handle(&mut self, PlaceOne(pool): PlaceOne, _: &mut Context<Self>) -> Self::Result {
+        let placing = Pool::named(&pool).unwrap().place_child(Journal::default());
+        Box::pin(async { placing.await.unwrap().detach() })
     }
 }
 
@@ -179,4 +194,59 @@ pub(crate) async fn write_and_give_up(journal: RemoteAddr<Journal>, count: u64, 
 pub(crate) async fn place_and_stop(pool: String, words: String) -> DownReason {
     let journal = Pool::named(&pool).unwrap().place_child(Journal::default()).await.unwrap();
     journal.stop(words, Duration::from_secs(5)).await.reason
+}
+
+/// Has a journal with a restart policy placed by the pool of this name, kills its process, and stops it in its second life; the
+/// two processes, and how it ended.
+#[task]
+pub(crate) async fn place_and_kill(pool: String) -> (u32, u32, DownReason) {
+    let placing = Pool::named(&pool).unwrap().place_child(Journal::default()).restart(Restart::Permanent);
+    let journal = placing.await.unwrap();
+    let (_, first) = journal.send(Notes).await.unwrap();
+    let node = journal.watch_node();
+    signal(first, Signal::KILL);
+    let lost = node.await.reason;
+    assert!(matches!(lost, DownReason::NodeLost { .. }), "{lost:?}");
+    let (_, second) = journal.send(Notes).await.unwrap();
+    (first, second, journal.stop("enough", Duration::from_secs(5)).await.reason)
+}
+
+/// Has a journal with a restart policy placed by the pool of this name; its address, for others.
+#[task]
+pub(crate) async fn place_for_others(pool: String) -> RemoteAddr<Journal> {
+    let placing = Pool::named(&pool).unwrap().place_child(Journal::default()).restart(Restart::Permanent);
+    placing.await.unwrap().detach()
+}
+
+/// Has a journal with a restart policy placed by the pool of this name, shows its address, and stays until it is killed.
+#[task]
+pub(crate) async fn place_and_stay(pool: String, to: RemoteRecipient<Shown>) {
+    let placing = Pool::named(&pool).unwrap().place_child(Journal::default()).restart(Restart::Permanent);
+    let journal = placing.await.unwrap();
+    let _ = to.send(Shown(std::process::id(), journal.addr())).await;
+    std::future::pending().await
+}
+
+/// The process that shows it, and what it shows.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+pub(crate) struct Shown(pub(crate) u32, pub(crate) RemoteAddr<Journal>);
+
+/// Has a journal placed for so long by the pool of this name; how it ended.
+#[task]
+pub(crate) async fn place_for(pool: String, lifetime: Duration) -> DownReason {
+    let placing = Pool::named(&pool).unwrap().place_child(Journal::default()).lifetime(lifetime);
+    placing.await.unwrap().watch().await.reason
+}
+
+/// Watches a journal and its node, and says so; how they ended, and how they are said to have ended afterwards.
+#[task]
+pub(crate) async fn mourn(journal: RemoteAddr<Journal>, begun: RemoteRecipient<Begun>) -> Vec<DownReason> {
+    let (actor, node) = (journal.watch(), journal.watch_node());
+    // Behind the watches.
+    journal.send(Notes).await.unwrap();
+    begun.do_send(Begun(std::process::id()));
+    let mut reasons = vec![actor.await.reason, node.await.reason];
+    reasons.extend([journal.watch().await.reason, journal.watch_node().await.reason]);
+    reasons
 }

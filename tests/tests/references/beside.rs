@@ -1,17 +1,13 @@
 //! A child starts actors of its own on its runner, and everybody can reach them.
 
-use flame_actor::DownReason;
 use flame_tests::{support::soon, tests};
 
 use crate::{
-    actors::{Note, Notes, Shelf, StartOne, place_and_stop, write},
+    actors::{Note, Notes, Shelf, StartOne, write},
     pool,
 };
 
-tests![
-    an_actor_that_a_child_starts_beside_it_is_reached_from_everywhere,
-    a_child_that_a_runner_has_placed_is_stopped_with_its_reason,
-];
+tests![an_actor_that_a_child_starts_beside_it_is_reached_from_everywhere];
 
 async fn an_actor_that_a_child_starts_beside_it_is_reached_from_everywhere() {
     let (a, b) = (pool("beside-a"), pool("beside-b"));
@@ -26,11 +22,4 @@ async fn an_actor_that_a_child_starts_beside_it_is_reached_from_everywhere() {
     // Its child does not own it.
     drop(shelf);
     soon(journal.send(Note(4))).await.unwrap();
-}
-
-async fn a_child_that_a_runner_has_placed_is_stopped_with_its_reason() {
-    let (a, b) = (pool("stopped-a"), pool("stopped-b"));
-    let reason = soon(a.call(place_and_stop::task("stopped-b".into(), "enough".into()))).await.unwrap();
-    assert_eq!(reason, DownReason::Shutdown { reason: "enough".into() });
-    assert_eq!(b.inspect().held, 0);
 }

@@ -7,6 +7,7 @@
 mod actors;
 mod beside;
 mod names;
+mod nested;
 mod relays;
 
 use std::process::ExitCode;
@@ -14,7 +15,15 @@ use std::process::ExitCode;
 use flame_actor::{Pool, PoolBuilder};
 
 fn main() -> ExitCode {
-    flame_tests::support::main(flame_tests::support::apps, [relays::tests(), names::tests(), beside::tests()])
+    flame_tests::support::main(apps, [relays::tests(), names::tests(), beside::tests(), nested::tests()])
+}
+
+/// What this executable is when a test starts it as an app.
+fn apps(name: &str, args: &[String]) {
+    match (name, args) {
+        ("looks-up", [file]) => actix::System::new().block_on(names::look_up_in_a_runner(file)),
+        other => panic!("no such app: {other:?}"),
+    }
 }
 
 /// A pool of one runner, which is a child process.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use flame_actor::{Child, DownReason, PlaceFailure, Pool, Restart};
+use flame_actor::{Child, DownReason, PlaceFailure, Pool, Restart, remote};
 use flame_tests::{
     process_id,
     scribe::{Act, Do, Scribe, Write},
@@ -11,6 +11,7 @@ use flame_tests::{
     tests,
 };
 use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
 
 use crate::{builder, start, until_it};
 
@@ -21,6 +22,8 @@ tests![
     a_detached_child_survives_its_owner_and_not_its_last_address,
     a_child_is_stopped_with_a_reason_and_within_its_grace,
     a_child_that_refuses_to_stop_is_ended_after_its_grace,
+    a_stop_and_a_deadline_are_not_held_up_by_a_full_lane,
+    a_start_that_panics_is_a_typed_error_and_frees_its_slot,
     an_owner_that_goes_between_two_incarnations_ends_the_child,
     a_supervised_child_whose_first_start_fails_is_a_typed_error_and_comes_back,
 ];
@@ -30,6 +33,8 @@ async fn a_child_whose_owner_goes_stops_on_its_runner() {
     let (scribe, mut deeds) = Scribe::new();
     let child = pool.place_child(scribe).await.unwrap();
     let (pid, _) = start(&mut deeds).await;
+    // Whoever has its address owns nothing.
+    let _address = child.addr();
     drop(child);
     assert_eq!(until_it(&mut deeds, Act::Stopping).await, pid);
     assert_eq!(until_it(&mut deeds, Act::Stopped).await, pid);
@@ -42,6 +47,7 @@ async fn a_supervised_child_whose_owner_goes_stops_and_stays_stopped() {
     let child = pool.place_child(scribe).restart(Restart::Permanent).await.unwrap();
     let (pid, _) = start(&mut deeds).await;
     let watch = child.watch();
+    let _address = child.addr();
     drop(child);
     assert_eq!(until_it(&mut deeds, Act::Stopped).await, pid);
     assert_eq!(soon(watch).await.reason, DownReason::Stopped);
@@ -76,6 +82,7 @@ async fn a_child_in_a_field_goes_with_its_actor() {
     let (scribe, mut deeds) = Scribe::new();
     let child = pool.place_child(scribe).await.unwrap();
     let watch = child.watch();
+    let _address = child.addr();
     let owner = Owner { _child: child }.start();
     owner.do_send(Go);
     assert_eq!(soon(watch).await.reason, DownReason::Stopped);
@@ -119,6 +126,63 @@ async fn a_child_that_refuses_to_stop_is_ended_after_its_grace() {
         assert_eq!(down.reason, DownReason::Shutdown { reason: "enough".into() }, "{restart:?}");
         assert!(asked.elapsed() >= grace, "{:?}", asked.elapsed());
         until_it(&mut deeds, Act::Stopping).await;
+        until("the slot is free", || pool.inspect().held == 0).await;
+    }
+}
+
+async fn a_stop_and_a_deadline_are_not_held_up_by_a_full_lane() {
+    let lifetime = Duration::from_millis(500);
+    let pool = builder("overtaken").start().unwrap();
+    for lifetime in [None, Some(lifetime)] {
+        let child = pool.place_child(Scribe::new().0).lifetime(lifetime).await.unwrap();
+        let watch = child.watch();
+        child.do_send(Do::Halt);
+        let mut taken = 0;
+        while child.try_send(Do::Panic("x".repeat(10_000))).is_ok() {
+            taken += 1;
+        }
+        assert!(taken > 10, "{taken} messages fill the lane");
+        let wanted = match lifetime {
+            Some(lifetime) => DownReason::Deadline { lifetime },
+            None => {
+                drop(child.stop("enough", Duration::from_secs(60)));
+                DownReason::Shutdown { reason: "enough".into() }
+            }
+        };
+        assert_eq!(soon(watch).await.reason, wanted);
+    }
+}
+
+/// Panics when it starts.
+#[derive(Debug, Serialize, Deserialize)]
+struct Doomed;
+
+impl Actor for Doomed {
+    type Context = Context<Self>;
+
+    fn started(&mut self, _: &mut Context<Self>) {
+        panic!("not today");
+    }
+}
+
+#[remote]
+impl Handler<Write> for Doomed {
+    type Result = u32;
+    fn handle(&mut self, _: Write, _: &mut Context<Self>) -> u32 {
+        0
+    }
+}
+
+async fn a_start_that_panics_is_a_typed_error_and_frees_its_slot() {
+    let pool = builder("doomed").start().unwrap();
+    for restart in [Restart::Temporary, Restart::Permanent] {
+        let error = soon(pool.place_child(Doomed).restart(restart)).await.unwrap_err();
+        assert!(
+            matches!(&error.reason, PlaceFailure::Panicked { message, .. } if message == "not today"),
+            "{error:?}"
+        );
+        // It has run.
+        assert!(error.actor.is_none());
         until("the slot is free", || pool.inspect().held == 0).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use flame_actor::{Between, DownReason, Restart, SendError, dead_letters};
+use flame_actor::{Between, DownReason, Restart, SendError, backend::ProcessBackend, dead_letters};
 use flame_tests::{
     scribe::{Act, Do, Scribe, Write, WriteTo},
     support::{Process, is_alive, signal, soon, until},
@@ -19,12 +19,15 @@ tests![
     messages_that_meet_an_incarnation_which_has_just_ended_are_refused_where_the_user_wants_that,
     tells_under_way_to_a_lost_runner_are_dead_letters_of_the_parent,
     messages_between_two_incarnations_are_refused_where_the_user_wants_that,
+    no_more_messages_wait_between_two_incarnations_than_the_user_wants,
+    the_first_restart_waits_for_nothing_and_the_next_ones_ever_longer,
     an_ask_under_way_to_a_lost_runner_fails_and_is_not_repeated,
     the_next_incarnation_starts_from_the_last_snapshot,
     a_snapshot_that_is_published_last_is_not_lost,
     a_transient_child_is_started_again_after_a_panic_and_not_after_a_stop,
     a_temporary_child_is_never_started_again,
     a_paused_runner_is_gone_before_the_next_incarnation_starts,
+    a_runner_that_nobody_can_end_is_replaced_when_its_lease_is_over_for_certain,
     a_lifetime_spans_all_incarnations,
     a_child_is_started_again_on_the_same_runner_when_only_the_child_has_ended,
 ];
@@ -155,6 +158,54 @@ async fn messages_between_two_incarnations_are_refused_where_the_user_wants_that
     assert!(refused > 0);
 }
 
+async fn no_more_messages_wait_between_two_incarnations_than_the_user_wants() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("go");
+    std::fs::write(&file, "").unwrap();
+    let pool = builder("bounded").max(1).start().unwrap();
+    let (mut scribe, mut deeds) = Scribe::new();
+    scribe.awaits = Some(file.clone());
+    let placing = pool.place_child(scribe).restart(Restart::Permanent).between(Between::Queue(3));
+    let child = placing.await.unwrap();
+    let (first, _) = start(&mut deeds).await;
+    std::fs::remove_file(&file).unwrap();
+    signal(first, Signal::KILL);
+    // It is being started from here until the file is there.
+    let (second, _) = start(&mut deeds).await;
+    let mut asks: Vec<_> = (0..10).map(|number| child.send(Write { sender: 0, number })).collect();
+    for refused in asks.split_off(3) {
+        assert!(matches!(soon(refused).await, Err(SendError::Full)));
+    }
+    std::fs::write(&file, "").unwrap();
+    for waited in asks {
+        assert_eq!(soon(waited).await.unwrap(), second);
+    }
+}
+
+async fn the_first_restart_waits_for_nothing_and_the_next_ones_ever_longer() {
+    let pool = builder("backed-off").max(1).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let placing = pool.place_child(scribe).restart(Restart::Permanent).intensity(3, Duration::from_secs(60));
+    let child = placing.await.unwrap();
+    start(&mut deeds).await;
+    let mut waited = Vec::new();
+    for number in 0..3 {
+        soon(child.send(Write { sender: 0, number })).await.unwrap();
+        child.do_send(Do::Panic("once more".into()));
+        let wrote = soon(deeds.recv()).await.unwrap();
+        assert_eq!(wrote.act, Act::Wrote(0, number));
+        let started = loop {
+            let deed = soon(deeds.recv()).await.unwrap();
+            if deed.act == Act::Started(0) {
+                break deed;
+            }
+        };
+        waited.push(Duration::from_nanos(started.at - wrote.at));
+    }
+    let least = [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(200)];
+    assert!(waited.iter().zip(least).all(|(waited, least)| *waited >= least), "{waited:?}");
+}
+
 async fn an_ask_under_way_to_a_lost_runner_fails_and_is_not_repeated() {
     let pool = builder("once").max(1).start().unwrap();
     let (scribe, mut deeds) = Scribe::new();
@@ -239,6 +290,31 @@ async fn a_paused_runner_is_gone_before_the_next_incarnation_starts() {
     let second = soon(waits).await.unwrap();
     assert_ne!(second, first);
     assert!(!is_alive(first), "the paused runner is there, and could go on");
+}
+
+async fn a_runner_that_nobody_can_end_is_replaced_when_its_lease_is_over_for_certain() {
+    // The lease of these pools, and what a runner may take to end its work then.
+    const CERTAIN: Duration = Duration::from_secs(3 + 5);
+    let stubborn = ProcessBackend::new().grace(Duration::from_secs(60));
+    let pool = builder("leased").max(2).backend(stubborn).start().unwrap();
+    let (scribe, mut deeds) = Scribe::new();
+    let child = pool.place_child(scribe).restart(Restart::Permanent).await.unwrap();
+    let (first, _) = start(&mut deeds).await;
+    let process = Process::of(first);
+    let paused = Instant::now();
+    signal(first, Signal::STOP);
+    // It does not handle this one, nor does the next.
+    let under_way = child.send(Write { sender: 0, number: 0 });
+    let (second, _) = start(&mut deeds).await;
+    // It was heard last one ping before it was paused, at the earliest.
+    assert!(paused.elapsed() >= CERTAIN - Duration::from_secs(1), "{:?}", paused.elapsed());
+    assert!(is_alive(first) && second != first);
+    assert!(soon(under_way).await.is_err());
+    assert_eq!(soon(child.send(Write { sender: 0, number: 1 })).await.unwrap(), second);
+    signal(first, Signal::CONT);
+    process.gone_within(Duration::from_secs(5)).await;
+    assert_eq!(soon(deeds.recv()).await.unwrap().act, Act::Wrote(0, 1));
+    assert!(deeds.try_recv().is_err(), "the first was heard");
 }
 
 async fn a_lifetime_spans_all_incarnations() {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use flame_actor::{Down, DownReason, backend::ExitReason};
+use flame_actor::{Down, DownReason, Restart, backend::ExitReason};
 use flame_tests::{
     process_id,
     scribe::{Do, Scribe, Write},
@@ -20,6 +20,8 @@ tests![
     a_panic_is_told_with_its_message,
     the_loss_of_a_runner_is_told_with_the_backends_reason_to_watchers_of_child_and_node,
     a_watch_placed_after_the_loss_of_the_runner_is_told_of_it,
+    a_watch_of_what_never_came_to_be_says_so,
+    a_watch_placed_after_the_end_is_told_how_it_ended,
     a_child_killed_by_its_deadline_is_told_as_such,
     a_paused_runner_is_told_as_lost,
     the_word_of_an_end_is_not_held_up_by_a_full_lane,
@@ -69,6 +71,9 @@ async fn the_loss_of_a_runner_is_told_with_the_backends_reason_to_watchers_of_ch
     let child = pool.place_child(Scribe::new().0).await.unwrap();
     let pid = child.send(Write { sender: 0, number: 0 }).await.unwrap();
     let (of_child, of_node) = (child.watch(), child.watch_node());
+    let (heard, mut downs) = mpsc::unbounded_channel();
+    let widow = Widow(heard).start().recipient();
+    let by_message = [child.watch_with(widow.clone()), child.watch_node_with(widow)];
     let killed = Instant::now();
     signal(pid, Signal::KILL);
     for watch in [of_child, of_node] {
@@ -76,6 +81,9 @@ async fn the_loss_of_a_runner_is_told_with_the_backends_reason_to_watchers_of_ch
         let DownReason::NodeLost { exit, .. } = &reason else { panic!("{reason:?}") };
         assert!(matches!(exit, Some(ExitReason::Signaled { signal: 9, .. })), "{reason:?}");
     }
+    let told = [soon(downs.recv()).await.unwrap(), soon(downs.recv()).await.unwrap()];
+    assert!(by_message.iter().all(|id| told.iter().any(|down| down.watch == *id)), "{told:?}");
+    assert!(told.iter().all(|down| matches!(down.reason, DownReason::NodeLost { .. })), "{told:?}");
     assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
 }
 
@@ -88,6 +96,47 @@ async fn a_watch_placed_after_the_loss_of_the_runner_is_told_of_it() {
     let early = soon(early).await.reason;
     assert_eq!(soon(child.watch()).await.reason, early);
     assert_eq!(soon(child.watch_node()).await.reason, early);
+}
+
+async fn a_watch_of_what_never_came_to_be_says_so() {
+    let pool = builder("watch-never").start().unwrap();
+    pool.stop().await;
+    for restart in [Restart::Temporary, Restart::Permanent] {
+        let never = pool.place_child(Scribe::new().0).restart(restart).addr();
+        let (heard, mut downs) = mpsc::unbounded_channel();
+        let widow = Widow(heard).start().recipient();
+        let early = [never.watch(), never.watch_node()];
+        never.watch_with(widow.clone());
+        never.watch_node_with(widow);
+        for watch in early {
+            let reason = soon(watch).await.reason;
+            assert!(matches!(reason, DownReason::NotStarted { .. }), "{reason:?}");
+        }
+        for _ in 0..2 {
+            let reason = soon(downs.recv()).await.unwrap().reason;
+            assert!(matches!(reason, DownReason::NotStarted { .. }), "{reason:?}");
+        }
+        for late in [never.watch(), never.watch_node()] {
+            let reason = soon(late).await.reason;
+            assert!(matches!(reason, DownReason::NotStarted { .. }), "{reason:?}");
+        }
+        assert!(downs.try_recv().is_err(), "heard twice");
+    }
+}
+
+async fn a_watch_placed_after_the_end_is_told_how_it_ended() {
+    let pool = builder("watch-ended").start().unwrap();
+    for restart in [Restart::Temporary, Restart::Transient] {
+        let child = pool.place_child(Scribe::new().0).restart(restart).await.unwrap();
+        let first = child.watch();
+        child.do_send(Do::Stop);
+        assert_eq!(soon(first).await.reason, DownReason::Stopped, "{restart:?}");
+        assert_eq!(soon(child.watch()).await.reason, DownReason::Stopped, "{restart:?}");
+        let (heard, mut downs) = mpsc::unbounded_channel();
+        let id = child.watch_with(Widow(heard).start().recipient());
+        let down = soon(downs.recv()).await.unwrap();
+        assert_eq!((down.watch, down.reason), (id, DownReason::Stopped), "{restart:?}");
+    }
 }
 
 async fn a_child_killed_by_its_deadline_is_told_as_such() {

@@ -166,6 +166,8 @@ pub enum Action {
         /// The boots of this class that have failed in a row, 0 for a first try.
         attempt: u32,
     },
+    /// The runner goes when its work has ended: what never ends by itself, supervised children, is to be placed elsewhere.
+    Clear(RunnerSeq),
     /// Tell the runner to finish what it has, say goodbye and exit.
     Retire(RunnerSeq),
     /// The backend must end the runner's instance, and the runner must not join any more; answered by

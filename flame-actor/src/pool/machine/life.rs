@@ -200,6 +200,16 @@ impl Machine {
         }
     }
 
+    /// Whether the runner goes when its work has ended, so that what never ends by itself has to be placed elsewhere.
+    pub(crate) fn is_leaving(&self, seq: RunnerSeq) -> bool {
+        match self.fleet.get(seq).map(|runner| &runner.state) {
+            // The one piece of work that it is used for may be a child.
+            Some(State::Up { door: Door::Closed(reason), .. }) => *reason != RetireReason::SingleUse,
+            Some(State::Draining { .. }) => true,
+            _ => false,
+        }
+    }
+
     /// The least number of runners that are to be kept at the moment.
     pub(super) fn floor(&self) -> u32 {
         self.limits.min().saturating_sub(self.asleep)
@@ -210,9 +220,13 @@ impl Machine {
         let Some(runner) = self.fleet.get_mut(seq) else { return false };
         let State::Up { .. } = runner.state else { return false };
         runner.state = State::Draining { until };
+        let busy = runner.busy();
         self.arm(until);
         self.unseat(seq);
         self.emit(PoolEvent::Retiring { runner: seq, reason });
+        if busy {
+            self.out.push(Action::Clear(seq));
+        }
         true
     }
 

@@ -310,6 +310,7 @@ impl Machine {
         // That a single-use runner is used once needs no telling.
         if busy && reason != RetireReason::SingleUse {
             self.emit(PoolEvent::Closing { runner: seq, reason });
+            self.out.push(Action::Clear(seq));
         }
         self.rest_or_retire(seq, now);
     }

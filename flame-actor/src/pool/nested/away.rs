@@ -1,6 +1,6 @@
 //! The runner's side: a pool of the parent's.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix::ArbiterHandle;
 use bytes::Bytes;
@@ -20,12 +20,23 @@ use crate::{
         wish::Wish,
     },
     remote::{Encoded, Peer, Remote, SendError, placed},
+    supervise::policy::Policy,
 };
 
 /// A pool of the parent's, as one of its runners sees it.
 pub(in crate::pool) struct Away {
     name: Arc<str>,
     host: Arc<Host>,
+}
+
+/// An actor that the parent is to place, whatever its value is.
+pub(in crate::pool) struct PlaceAway {
+    /// The number of its type.
+    pub(in crate::pool) actor: u32,
+    pub(in crate::pool) thread: ChildThread,
+    pub(in crate::pool) policy: Policy,
+    pub(in crate::pool) lifetime: Option<Duration>,
+    pub(in crate::pool) wish: Wish,
 }
 
 /// Why a commission has no answer.
@@ -82,16 +93,16 @@ impl Away {
     /// Has the parent place an actor, and connects `remote` to it. Dropped midway, it takes the actor back down.
     pub(in crate::pool) async fn place(
         &self,
-        (actor, value): (u32, &Encoded),
-        thread: ChildThread,
-        wish: &Wish,
+        order: &PlaceAway,
+        value: &Encoded,
         remote: &Arc<Remote>,
     ) -> Result<Ownership, PlaceFailure> {
+        let PlaceAway { actor, thread, policy, lifetime, ref wish } = *order;
         let child = self.host.next_commission();
         let parent = self.host.parent().ok_or(PlaceFailure::NotPlaced(Failure::PoolClosed))?;
         // From here on, what is dropped lets the child go.
         let mut ownership = Ownership::new(Owned::Commissioned(parent, child), self.host.node().clone());
-        let work = Nested::Place { actor, child, thread };
+        let work = Nested::Place { actor, child, thread, policy, lifetime };
         match self.ask(work, wish, value).await {
             Ok((body, parent)) => {
                 let placed = placed(&body).and_then(|(port, node)| Some((port, codec::decode(node).ok()?)));

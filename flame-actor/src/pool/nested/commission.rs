@@ -15,6 +15,7 @@ use crate::{
         machine::{Affinity, RunnerSeq},
         wish::{Time, Wish},
     },
+    supervise::policy::Policy,
 };
 
 /// Work for one of the parent's pools.
@@ -45,6 +46,8 @@ pub(super) enum Nested {
         /// The runner's number for the child.
         child: u64,
         thread: ChildThread,
+        policy: Policy,
+        lifetime: Option<Duration>,
     },
 }
 

@@ -10,24 +10,26 @@ use bytes::{Bytes, BytesMut};
 use flame_transport::{Body, NodeId, Owed, codec};
 use futures_util::FutureExt;
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::{
     commission::{Commission, Nested},
     names,
 };
 use crate::{
-    host::protocol::{ChildThread, split},
+    host::protocol::split,
     pool::{
         Core,
         child::Ownership,
         error::{CallError, PlaceFailure, encode_error},
+        keeping,
         machine::{Failure, RunnerSeq},
         running::{Call, run},
         starting::Start,
-        wish::Wish,
     },
     registry::Registry,
     remote::{Encoded, Peer, Remote, answer_placed, discard, rebase},
+    supervise::policy::Policy,
 };
 
 /// What one runner has commissioned.
@@ -40,18 +42,18 @@ pub(in crate::pool) struct Commissions {
 
 /// How far a child of the runner's is.
 enum Stage {
-    Starting { detached: bool },
-    Started(Ownership),
+    Starting {
+        detached: bool,
+    },
+    /// With a reference: the runner's own may be given back before it is heard why the child is to stop.
+    Started(Ownership, Arc<Remote>),
 }
 
 /// A child that a runner wants placed.
 struct Birth {
-    core: Arc<Core>,
-    /// The number of its type.
-    actor: u32,
+    start: Start,
     value: Encoded,
-    thread: ChildThread,
-    wish: Wish,
+    policy: Policy,
     /// The runner's number for it.
     child: u64,
 }
@@ -93,9 +95,10 @@ impl Commissions {
                 let call = Call { task, body, wish, retries };
                 from.spawn(make_call(core, call, detached, owed, Arc::clone(from)));
             }
-            Nested::Place { actor, child, thread } => {
+            Nested::Place { actor, child, thread, policy, lifetime } => {
                 self.children().insert(child, Stage::Starting { detached: false });
-                let birth = Birth { core, actor, value: body, thread, wish, child };
+                let start = Start { core, actor, thread, lifetime, wish };
+                let birth = Birth { start, value: body, policy, child };
                 from.spawn(Arc::clone(self).place(birth, owed, Arc::clone(from)));
             }
         }
@@ -105,8 +108,9 @@ impl Commissions {
     pub(in crate::pool) fn stop(&self, child: u64, reason: Option<String>, grace: Option<Duration>) {
         let stage = self.children().remove(&child);
         // One that is starting is let go when it has started.
-        if let Some(Stage::Started(ownership)) = stage {
+        if let Some(Stage::Started(ownership, remote)) = stage {
             ownership.stop(reason, grace);
+            drop(remote);
         }
     }
 
@@ -125,7 +129,7 @@ impl Commissions {
         }
         let started = children.remove(&child);
         drop(children);
-        if let Some(Stage::Started(ownership)) = started {
+        if let Some(Stage::Started(ownership, _)) = started {
             ownership.detach();
         }
     }
@@ -137,12 +141,21 @@ impl Commissions {
     }
 
     async fn place(self: Arc<Self>, birth: Birth, owed: Owed, from: Arc<Peer>) {
-        let Birth { core, actor, value, thread, wish, child } = birth;
-        let remote = Remote::unconnected();
-        let start = Start { core, actor, thread, lifetime: None, wish };
-        let outcome = tokio::select! {
+        let Birth { start, value, policy, child } = birth;
+        let placing = async {
+            if policy.is_supervision() {
+                let (done, outcome) = oneshot::channel();
+                let remote = keeping::supervise(start, policy, value, Arc::default(), done);
+                let closed = |_| Err(PlaceFailure::NotPlaced(Failure::PoolClosed));
+                return (remote, outcome.await.unwrap_or_else(closed));
+            }
+            let remote = Remote::unconnected();
+            let settled = start.settle(&value, &remote).await;
+            (remote, settled)
+        };
+        let (remote, outcome) = tokio::select! {
             biased;
-            outcome = start.settle(&value, &remote) => outcome,
+            placed = placing => placed,
             () = owed.cancelled() => return self.let_go(child),
         };
         let ownership = match outcome {
@@ -156,7 +169,7 @@ impl Commissions {
         // A name of a node always fits.
         let _ = codec::encode(ownership.node(), &mut node, 1024);
         // Before the answer, behind which the runner may let it go.
-        if !self.keep(child, ownership) {
+        if !self.keep(child, ownership, &remote) {
             return;
         }
         match answer_placed(&remote, &from, &node) {
@@ -166,7 +179,7 @@ impl Commissions {
     }
 
     /// Keeps a child for the runner; false, and it is stopped, if that has let it go meanwhile.
-    fn keep(&self, child: u64, ownership: Ownership) -> bool {
+    fn keep(&self, child: u64, ownership: Ownership, remote: &Arc<Remote>) -> bool {
         let mut children = self.children();
         match children.get_mut(&child) {
             Some(Stage::Starting { detached: true }) => {
@@ -176,7 +189,7 @@ impl Commissions {
                 true
             }
             Some(stage) => {
-                *stage = Stage::Started(ownership);
+                *stage = Stage::Started(ownership, Arc::clone(remote));
                 true
             }
             None => false,

@@ -25,7 +25,7 @@ use super::{Core, error::CallError};
 
 pub use names::UnknownPool;
 pub(super) use {
-    away::Away,
+    away::{Away, PlaceAway},
     home::Commissions,
     names::{enter, named},
 };

@@ -16,6 +16,9 @@ pub(crate) struct WatcherId(pub(crate) u64);
 /// events are harmless.
 #[derive(Debug, Clone)]
 pub(crate) enum Event<M, S> {
+    /// An incarnation that is being started is on its way to a runner, for the first time or because another runner did not
+    /// begin it.
+    Handed(Incarnation),
     /// An incarnation takes messages.
     Started(Incarnation),
     /// An incarnation was not started.
@@ -43,7 +46,7 @@ pub(crate) enum Event<M, S> {
     Gone(Incarnation),
     /// An incarnation publishes what the next one starts from.
     Snapshot { incarnation: Incarnation, from: S },
-    /// An incarnation's runner has to go: the child moves.
+    /// An incarnation's runner has to go: the child moves, as soon as it has started if it is just being started there.
     Drain(Incarnation),
     /// A message for the child.
     Message { message: M, bytes: usize },

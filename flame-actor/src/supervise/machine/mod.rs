@@ -34,6 +34,8 @@ pub(crate) struct Machine<M, W, S> {
     policy: Policy,
     phase: Phase,
     incarnation: Incarnation,
+    /// The runner on which the present incarnation is being started has to go.
+    leaving: bool,
     /// What the next incarnation starts from; `None` when there will be none.
     from: Option<Arc<S>>,
     /// How many snapshots the present incarnation has published.
@@ -85,6 +87,7 @@ impl<M, W, S> Machine<M, W, S> {
             policy,
             phase: Phase::Starting,
             incarnation: Incarnation(0),
+            leaving: false,
             from: Some(Arc::new(from)),
             snapshots: 0,
             restarts: VecDeque::new(),
@@ -109,6 +112,7 @@ impl<M, W, S> Machine<M, W, S> {
             Event::Message { message, bytes } => self.message(message, bytes),
             Event::Returned { incarnation, message, bytes } => self.returned(incarnation, message, bytes),
             Event::Settled(incarnation) => self.settled |= self.is_present(incarnation),
+            Event::Handed(incarnation) => self.leaving &= !self.is_present(incarnation),
             Event::Started(incarnation) => self.started(incarnation),
             Event::StartFailed { incarnation, reason, doubt, hopeless } => {
                 if self.is_present(incarnation) && self.phase == Phase::Starting {
@@ -150,9 +154,12 @@ impl<M, W, S> Machine<M, W, S> {
                 }
             }
             Event::Drain(incarnation) => {
-                if self.is_present(incarnation) && self.phase == Phase::Up && self.stop.is_none() {
-                    self.phase = Phase::Moving;
-                    self.out.push(Action::HandOver(incarnation));
+                if self.is_present(incarnation) && self.stop.is_none() {
+                    match self.phase {
+                        Phase::Up => self.move_away(),
+                        Phase::Starting => self.leaving = true,
+                        _ => {}
+                    }
                 }
             }
             Event::Stop { reason, grace } => self.stop(reason, grace),
@@ -267,6 +274,15 @@ impl<M, W, S> Machine<M, W, S> {
         for message in self.take_waiting() {
             self.out.push(Action::Deliver { incarnation, message });
         }
+        if self.leaving && self.stop.is_none() {
+            self.move_away();
+        }
+    }
+
+    /// The present incarnation ends, for another one to be started elsewhere.
+    fn move_away(&mut self) {
+        self.phase = Phase::Moving;
+        self.out.push(Action::HandOver(self.incarnation));
     }
 
     /// All that waits, in order.
@@ -325,7 +341,9 @@ impl<M, W, S> Machine<M, W, S> {
         if self.stop.is_some() || Policy::is_for_good(&reason) {
             return self.over(reason);
         }
-        if self.phase == Phase::Moving {
+        // With a runner that had to go in any case, one that was starting there is lost too.
+        let left = self.leaving && matches!(reason, DownReason::NodeLost { .. });
+        if self.phase == Phase::Moving || left {
             self.phase = Phase::Between { gate, not_before: now };
             return self.refuse_returned();
         }
@@ -369,6 +387,7 @@ impl<M, W, S> Machine<M, W, S> {
         let Some(from) = self.from.clone() else { return };
         self.phase = Phase::Starting;
         self.incarnation = Incarnation(self.incarnation.0 + 1);
+        self.leaving = false;
         self.snapshots = 0;
         self.out.push(Action::Start { incarnation: self.incarnation, from });
     }

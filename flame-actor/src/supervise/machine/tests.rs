@@ -276,3 +276,53 @@ fn what_an_incarnation_did_not_handle_is_refused_where_nothing_is_to_wait_or_the
         story.last.iter().any(|a| matches!(a, Action::Refuse { message: 1, refusal: r } if *r == refusal))
     );
 }
+
+#[test]
+fn a_child_whose_runner_has_to_go_while_it_starts_there_hands_over_as_soon_as_it_has_started() {
+    let mut actions = Vec::new();
+    let policy = Policy { intensity: (0, Duration::from_secs(5)), ..permanent() };
+    let mut story = Story {
+        machine: Machine::new(policy, "the spec", &mut actions),
+        now: Instant::now(),
+        last: Vec::new(),
+    };
+    story.on(Event::Handed(Incarnation(1)));
+    story.message(7);
+    story.on(Event::Drain(Incarnation(1)));
+    story.on(Event::Started(Incarnation(1)));
+    assert_eq!(story.delivered(), [(1, 7)]);
+    assert!(matches!(story.last.last(), Some(Action::HandOver(Incarnation(1)))), "{:?}", story.last);
+    story.message(8);
+    story.ends(1, DownReason::Stopped);
+    assert_eq!(story.starts(), [(2, "the spec")]);
+    story.on(Event::Started(Incarnation(2)));
+    assert_eq!(story.delivered(), [(2, 8)]);
+    assert_eq!(story.machine.serving(), Some(Incarnation(2)));
+}
+
+#[test]
+fn a_start_that_another_runner_takes_over_has_nothing_to_do_with_the_first_one() {
+    let mut actions = Vec::new();
+    let machine = Machine::new(permanent(), "the spec", &mut actions);
+    let mut story = Story { machine, now: Instant::now(), last: Vec::new() };
+    story.on(Event::Handed(Incarnation(1)));
+    story.on(Event::Drain(Incarnation(1)));
+    // The first runner has not begun it.
+    story.on(Event::Handed(Incarnation(1)));
+    story.on(Event::Started(Incarnation(1)));
+    assert_eq!(story.machine.serving(), Some(Incarnation(1)));
+}
+
+#[test]
+fn a_start_that_is_lost_with_a_runner_which_had_to_go_is_no_restart() {
+    let mut story = up(Policy { intensity: (1, Duration::from_secs(60)), ..permanent() });
+    story.ends(1, panicked());
+    assert_eq!(story.starts(), [(2, "the spec")]);
+    story.on(Event::Drain(Incarnation(2)));
+    let incarnation = Incarnation(2);
+    story.on(Event::StartFailed { incarnation, reason: lost(), doubt: None, hopeless: false });
+    assert_eq!(story.starts(), [(3, "the spec")], "the one restart was before");
+    let incarnation = Incarnation(3);
+    story.on(Event::StartFailed { incarnation, reason: lost(), doubt: None, hopeless: false });
+    assert!(story.machine.gone().is_some());
+}

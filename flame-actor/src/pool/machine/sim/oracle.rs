@@ -122,6 +122,13 @@ impl World {
             Action::Grant { request, runner, in_place } => self.judge_grant(request, runner, in_place),
             Action::Fail { request, failure } => self.judge_failure(request, &failure),
             Action::Boot { runner, class, .. } => self.judge_boot(runner, class),
+            Action::Clear(runner) => {
+                let fair = self.runners.get(&runner).is_some_and(|sim| {
+                    let goes = sim.closed || sim.life == Life::Draining || reason.is_some();
+                    goes && sim.held + sim.borrowed > 0
+                });
+                self.require(fair, || format!("runner {runner} is cleared and need not be"))
+            }
             Action::Retire(runner) => {
                 let reason = reason.take();
                 self.judge_retirement(runner, reason)

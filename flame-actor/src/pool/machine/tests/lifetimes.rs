@@ -203,3 +203,27 @@ fn a_runner_that_was_to_go_for_a_lower_max_works_on_if_max_is_raised_in_time() {
     pool.request(4);
     assert_eq!(pool.grants().len(), 1);
 }
+
+#[test]
+fn a_runner_with_work_that_has_to_go_is_cleared_of_what_never_ends() {
+    let mut pool = Pool::new(small(2));
+    pool.request(1).request(2).join(1).join(2);
+    assert!(pool.cleared().is_empty());
+    assert!(!pool.machine.is_leaving(RunnerSeq(2)));
+    // For a lower `max`.
+    pool.feed(Event::Resize(Limits::new(0, 1).unwrap()));
+    assert_eq!(pool.cleared(), [2]);
+    assert!(pool.machine.is_leaving(RunnerSeq(2)) && !pool.machine.is_leaving(RunnerSeq(1)));
+    // Because it says so.
+    pool.feed(Event::Draining(RunnerSeq(1)));
+    assert_eq!(pool.cleared(), [1]);
+    assert!(pool.machine.is_leaving(RunnerSeq(1)));
+}
+
+#[test]
+fn a_runner_that_serves_once_is_not_cleared_of_the_one_thing_that_it_serves() {
+    let mut pool = Pool::new(small(1).single_use(true));
+    pool.request(1).join(1);
+    assert!(pool.cleared().is_empty());
+    assert!(!pool.machine.is_leaving(RunnerSeq(1)));
+}

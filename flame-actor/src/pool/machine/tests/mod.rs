@@ -114,6 +114,14 @@ impl Pool {
         self.take().into_iter().filter_map(retired).collect()
     }
 
+    fn cleared(&mut self) -> Vec<u64> {
+        let cleared = |action| match action {
+            Action::Clear(runner) => Some(runner.0),
+            _ => None,
+        };
+        self.take().into_iter().filter_map(cleared).collect()
+    }
+
     fn terminated(&mut self) -> Vec<u64> {
         let terminated = |action| match action {
             Action::Terminate(runner) => Some(runner.0),

@@ -243,7 +243,7 @@ impl World {
                 let present = self.present();
                 let incarnation = Incarnation(if Incarnation(id) == present { 1_000_000 } else { id });
                 let reason = DownReason::Stopped;
-                self.feed(match kind % 8 {
+                self.feed(match kind % 9 {
                     0 => Event::Started(incarnation),
                     1 => Event::StartFailed { incarnation, reason, doubt: None, hopeless: true },
                     2 => Event::Ended { incarnation, reason, snapshots: 0 },
@@ -251,6 +251,7 @@ impl World {
                     4 => Event::Silent(incarnation),
                     5 => Event::Snapshot { incarnation, from: 1_000_000 },
                     6 => Event::Settled(incarnation),
+                    7 => Event::Handed(incarnation),
                     _ => Event::Gone(incarnation),
                 })?;
             }
