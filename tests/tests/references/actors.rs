@@ -202,8 +202,9 @@ pub(crate) async fn place_and_stop(pool: String, words: String) -> DownReason {
 pub(crate) async fn place_and_kill(pool: String) -> (u32, u32, DownReason) {
     let placing = Pool::named(&pool).unwrap().place_child(Journal::default()).restart(Restart::Permanent);
     let journal = placing.await.unwrap();
-    let (_, first) = journal.send(Notes).await.unwrap();
     let node = journal.watch_node();
+    // Behind the watch, which would be of the actor if it came between two lives of it.
+    let (_, first) = journal.send(Notes).await.unwrap();
     signal(first, Signal::KILL);
     let lost = node.await.reason;
     assert!(matches!(lost, DownReason::NodeLost { .. }), "{lost:?}");
