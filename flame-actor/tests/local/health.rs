@@ -232,36 +232,6 @@ async fn what_waits_behind_a_task_that_never_yields_runs_on_the_next_runner() {
 }
 
 #[actix::test]
-async fn runners_whose_work_cannot_be_ended_fail_no_call_that_is_on_its_way() {
-    const USERS: usize = 8;
-    let (builder, backend, gate) = builder("flooded", 2);
-    let pool = builder.max(1).timeout(None).start().unwrap();
-    let over = std::rc::Rc::new(std::cell::Cell::new(false));
-    let users: Vec<_> = (0..USERS)
-        .map(|_| {
-            let (pool, over) = (pool.clone(), over.clone());
-            actix_rt::spawn(async move {
-                while !over.get() {
-                    soon(pool.call(runner_name::task())).await.unwrap();
-                }
-            })
-        })
-        .collect();
-    for runner in 1..=3 {
-        // Its own thread is not that of an arbiter: the runner goes on taking calls until it ends.
-        let stuck = pool.call(wait_at::task("flooded".into())).timeout(Duration::from_millis(50));
-        assert!(matches!(soon(stuck).await, Err(CallError::Timeout { .. })));
-        soon(backend.exit(runner)).await;
-        soon(pool.call(runner_name::task())).await.unwrap();
-    }
-    over.set(true);
-    for user in users {
-        soon(user).await.unwrap();
-    }
-    drop(gate);
-}
-
-#[actix::test]
 async fn a_call_that_is_dropped_and_never_yields_costs_its_runner() {
     let (builder, backend, gate) = builder("unheard", 2);
     let pool = builder.min(1).timeout(None).start().unwrap();
