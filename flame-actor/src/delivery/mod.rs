@@ -21,7 +21,7 @@ use actix::{
     Actor, ActorFuture, Addr, Context, Handler, Message, ResponseActFuture, ResponseFuture,
     dev::MessageResponse,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use flame_transport::{Answers, Body, Owed, Question};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
@@ -194,10 +194,6 @@ pub(crate) fn undecodable(question: Option<Question>, answers: &mut Answers, pee
     answers.refuse(question, Body::Own(Refusal::Undecodable(error.to_owned()).encode()));
 }
 
-thread_local! {
-    static SCRATCH: Cell<BytesMut> = Cell::new(BytesMut::new());
-}
-
 /// Encodes an answer for a link.
 #[inline]
 fn with_encoded<T: Serialize, R>(
@@ -205,21 +201,17 @@ fn with_encoded<T: Serialize, R>(
     peer: &Arc<Peer>,
     send: impl FnOnce(Result<Body<'_>, Refusal>) -> R,
 ) -> R {
-    SCRATCH.with(|scratch| {
-        let mut out = scratch.take();
-        out.clear();
-        put_head(&mut out, 0, &[], false);
+    scope::with_buffer(|out| {
+        put_head(out, 0, &[], false);
         let head = out.len();
-        let sent = match scope::encode(value, &mut out, peer.max_message()) {
-            Ok(references) if references.is_empty() => send(Ok(Body::Copy(&out))),
+        match scope::encode(value, out, peer.max_message()) {
+            Ok(references) if references.is_empty() => send(Ok(Body::Copy(out))),
             Ok(references) => {
                 let payload = out.split_off(head).freeze();
                 send_referring(payload, references, peer, send)
             }
             Err(error) => send(Err(Refusal::Unencodable(error.to_string()))),
-        };
-        scratch.set(out);
-        sent
+        }
     })
 }
 

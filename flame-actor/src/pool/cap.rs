@@ -204,9 +204,9 @@ impl Ledger {
 
     /// The next of these members that may have something which others wait for, counted as if it yielded it.
     fn next_to_yield(&mut self, of: impl Fn(u64) -> bool) -> Option<(u64, Weak<dyn Shares>)> {
-        let wanted = |member: &Member| if member.urgent { member.wants } else { 0 };
-        let all: u32 = self.members.iter().map(wanted).sum();
-        let coming: u32 = self.members.iter().map(|member| member.yielding).sum();
+        let wanted = |member: &Member| if member.urgent { u64::from(member.wants) } else { 0 };
+        let all: u64 = self.members.iter().map(wanted).sum();
+        let coming: u64 = self.members.iter().map(|member| u64::from(member.yielding)).sum();
         let missing_elsewhere = |member: &Member| all - wanted(member) > coming;
         let may_yield = |member: &&mut Member| {
             member.held > member.yielding && missing_elsewhere(member) && of(member.number)

@@ -130,7 +130,7 @@ impl Handler<Errands> for Supervisor {
     }
 }
 
-/// How long the goodbye of a runner may take that has exited in order.
+/// How long the goodbye of a runner may take that has gone by itself.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Boots a runner and sees it to its end.
@@ -148,7 +148,9 @@ async fn boot(core: Weak<Core>, runner: RunnerSeq, resources: Arc<Resources>, un
         exit = &mut exited => exit,
     };
     let peer = core.upgrade().and_then(|core| core.runners(|runners| runners.peer(runner)));
-    if let (true, Some(link)) = (exit.is_success(), peer.as_ref().and_then(|peer| peer.link())) {
+    // One in this process that leaves a thread behind has gone in no known way, and says goodbye all the same.
+    let went_by_itself = exit.is_success() || matches!(exit, ExitReason::Unknown { .. });
+    if let (true, Some(link)) = (went_by_itself, peer.as_ref().and_then(|peer| peer.link())) {
         // It has sent all that it had to say, and then its goodbye. They are here, and may not have been heard yet.
         let _ = tokio::time::timeout(GOODBYE, link.ended()).await;
     }

@@ -1,6 +1,6 @@
 //! Sending: a message is encoded on the thread that sends it.
 
-use std::{cell::Cell, sync::Arc};
+use std::sync::Arc;
 
 use actix::{Message, dev::SendError as MailboxSendError};
 use bytes::BytesMut;
@@ -48,10 +48,6 @@ pub(super) fn is_hand_over(message: &Encoded) -> bool {
     matches!(message, Encoded::Whole(body) if *body == hand_over())
 }
 
-thread_local! {
-    static SCRATCH: Cell<BytesMut> = Cell::new(BytesMut::new());
-}
-
 /// Encodes a message, with the context of this code, and has it sent.
 #[inline]
 pub(super) fn with_encoded<M: Serialize, R>(
@@ -74,13 +70,10 @@ fn encode_in<M: Serialize, R>(
     /// A body up to this long is copied into the link's buffer; beyond it, it is handed over.
     const COPY: usize = 8 * 1024;
     let context = if context.is_empty() { None } else { Some(context.encode()?) };
-    SCRATCH.with(|scratch| {
-        // Taken, not borrowed: the user's code that encodes may send messages itself.
-        let mut out = scratch.take();
-        out.clear();
-        put_head(&mut out, method, context.as_deref().unwrap_or_default(), false);
+    scope::with_buffer(|out| {
+        put_head(out, method, context.as_deref().unwrap_or_default(), false);
         let head = out.len();
-        let references = scope::encode(message, &mut out, limit)?;
+        let references = scope::encode(message, out, limit)?;
         let ready = if !references.is_empty() {
             let payload = out.split_off(head).freeze();
             let context = context.unwrap_or_default();
@@ -88,11 +81,9 @@ fn encode_in<M: Serialize, R>(
         } else if out.len() > COPY {
             Ready::Plain(Body::Own(out.split().freeze()))
         } else {
-            Ready::Plain(Body::Copy(&out))
+            Ready::Plain(Body::Copy(out))
         };
-        let sent = send(ready);
-        scratch.set(out);
-        Ok(sent)
+        Ok(send(ready))
     })
 }
 

@@ -17,6 +17,7 @@ use super::reference::{Reference, Resolved};
 use crate::delivery::panics::words_of;
 
 thread_local! {
+    static BUFFER: Cell<BytesMut> = Cell::new(BytesMut::new());
     static ENCODING: Cell<Scope> = const { Cell::new(Scope::NONE) };
     static WRITTEN: RefCell<Vec<Reference>> = const { RefCell::new(Vec::new()) };
     static DECODING: Cell<Scope> = const { Cell::new(Scope::NONE) };
@@ -39,6 +40,19 @@ impl Scope {
     fn inner(self, references: usize) -> Self {
         Self { is_open: true, start: self.end, end: self.end + references }
     }
+}
+
+/// Lends this thread's buffer for a message, empty.
+#[inline]
+pub(crate) fn with_buffer<R>(code: impl FnOnce(&mut BytesMut) -> R) -> R {
+    BUFFER.with(|buffer| {
+        // Taken, not borrowed: the user's code that encodes may send messages itself.
+        let mut out = buffer.take();
+        out.clear();
+        let result = code(&mut out);
+        buffer.set(out);
+        result
+    })
 }
 
 /// Appends the encoding of `value` to `out` and returns the references in it, by index.

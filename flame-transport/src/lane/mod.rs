@@ -11,17 +11,21 @@
 
 mod credit;
 mod inbox;
+mod leftover;
 mod outbox;
 mod receiver;
 mod sender;
 
 pub use credit::Window;
 pub(crate) use credit::cost;
+pub(crate) use leftover::{Abandoned, Homecoming, Settled, Unsent, UnsentBody};
 pub use outbox::Body;
 pub(crate) use receiver::{Answered, Grant, PortQueue, Receiver, Returned};
-pub(crate) use sender::{
-    Abandoned, Asked, Homecoming, Outcome, Refused, Room, Sender, Settled, Unsent, UnsentBody,
-};
+pub(crate) use sender::{Asked, Refused, Room, Sender};
+
+use bytes::Bytes;
+
+use crate::wire::frame::Failure;
 
 /// How much may be under way on a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,3 +57,20 @@ pub(crate) const MAX_QUESTIONS: usize = 64 * 1024;
 
 /// How many long messages are cut and sent at the same time; more wait for their turn.
 pub(crate) const MAX_CUTS: usize = 16;
+
+/// How an ask ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Reply(Bytes),
+    Fail(Failure, Bytes),
+}
+
+impl Outcome {
+    /// The answer, if there is one.
+    pub(crate) fn reply(self) -> Option<Bytes> {
+        match self {
+            Self::Reply(body) => Some(body),
+            Self::Fail(..) => None,
+        }
+    }
+}

@@ -11,13 +11,11 @@ use slab::Slab;
 use super::{
     Limits, MAX_CUTS, MAX_QUESTIONS,
     credit::{Credit, cost},
+    leftover::{Abandoned, Homecoming, Settled, Unsent, UnsentBody},
     outbox::{Body, Outbox},
     receiver::Returned,
 };
-use crate::wire::{
-    Malformed,
-    frame::{Failure, Kind},
-};
+use crate::wire::{Malformed, frame::Kind};
 
 /// What a message does when its lane has no credit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,23 +42,6 @@ pub(crate) enum Refused {
 /// The key of a lane on a link that is lost.
 const NO_LANE: usize = usize::MAX;
 
-/// How an ask ended.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Reply(Bytes),
-    Fail(Failure, Bytes),
-}
-
-impl Outcome {
-    /// The answer, if there is one.
-    pub(crate) fn reply(self) -> Option<Bytes> {
-        match self {
-            Self::Reply(body) => Some(body),
-            Self::Fail(..) => None,
-        }
-    }
-}
-
 /// The sending end of a link. `W` is who waits for an answer.
 #[derive(Debug)]
 pub(crate) struct Sender<W> {
@@ -85,57 +66,6 @@ pub(crate) struct Sender<W> {
 pub(crate) struct Asked {
     number: u32,
     serial: u64,
-}
-
-/// What was not sent and never will be.
-#[derive(Debug)]
-pub(crate) struct Unsent<W> {
-    /// Who waits for the answers of the asks among it.
-    pub(crate) waiters: Vec<W>,
-    /// The messages.
-    pub(crate) bodies: Vec<UnsentBody>,
-}
-
-/// A message that never will be sent.
-#[derive(Debug)]
-pub(crate) struct UnsentBody {
-    pub(crate) port: u32,
-    pub(crate) body: Bytes,
-    /// Nobody else hears of it.
-    pub(crate) is_tell: bool,
-}
-
-/// A message that had no effect and is its sender's again.
-#[derive(Debug)]
-pub(crate) struct Homecoming<W> {
-    pub(crate) port: u32,
-    pub(crate) body: Bytes,
-    /// Who waits for its answer, if it is an ask and somebody does.
-    pub(crate) waiter: Option<W>,
-    pub(crate) is_tell: bool,
-}
-
-/// A lane whose messages come back has ended, and nothing more will come back.
-#[derive(Debug)]
-pub(crate) struct Settled<W> {
-    pub(crate) port: u32,
-    /// What never left, in order; it comes behind all that came back before.
-    pub(crate) unsent: Vec<Homecoming<W>>,
-}
-
-/// What a lost link leaves behind.
-#[derive(Debug)]
-pub(crate) struct Abandoned<W> {
-    pub(crate) unsent: Unsent<W>,
-    pub(crate) settled: Vec<Settled<W>>,
-    /// Ports, and how many tells have left for them that may not have been handled, at the most.
-    pub(crate) unaccounted: Vec<(u32, u64)>,
-}
-
-impl<W> Default for Unsent<W> {
-    fn default() -> Self {
-        Self { waiters: Vec::new(), bodies: Vec::new() }
-    }
 }
 
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     Malformed,
-    varint::{self, Head as Number},
+    varint::{self, Head},
 };
 
 /// A frame up to this long, prefix included, stands whole; a longer one is cut and interleaved with others.
@@ -85,7 +85,7 @@ pub(crate) fn put_head(out: &mut BytesMut, kind: Kind, body: usize) {
     let (tag, first, second) = parts(kind);
     let len = 1 + varint::len(u64::from(first)) + second.map_or(0, Second::len);
     // Made apart and appended once: the buffer looks for room at each append.
-    let mut head = Head { bytes: [0; MAX_HEAD], len: 0 };
+    let mut head = HeadBytes { bytes: [0; MAX_HEAD], len: 0 };
     head.number((len + body) as u64);
     head.byte(tag);
     head.number(u64::from(first));
@@ -98,12 +98,12 @@ pub(crate) fn put_head(out: &mut BytesMut, kind: Kind, body: usize) {
 }
 
 /// What stands before a body, while it is written.
-struct Head {
+struct HeadBytes {
     bytes: [u8; MAX_HEAD],
     len: usize,
 }
 
-impl Head {
+impl HeadBytes {
     #[inline]
     fn byte(&mut self, byte: u8) {
         if let Some(place) = self.bytes.get_mut(self.len) {
@@ -113,12 +113,8 @@ impl Head {
     }
 
     #[inline]
-    fn number(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.byte((value as u8) | 0x80);
-            value >>= 7;
-        }
-        self.byte(value as u8);
+    fn number(&mut self, value: u64) {
+        varint::write(value, |byte| self.byte(byte));
     }
 }
 
@@ -135,9 +131,9 @@ pub(crate) struct Frame<'a> {
 #[inline]
 pub(crate) fn peek(bytes: &[u8], limit: usize) -> Result<Option<Frame<'_>>, Malformed> {
     let (length, prefix) = match varint::peek(bytes) {
-        Number::Value(length, prefix) => (length, prefix),
-        Number::Partial => return Ok(None),
-        Number::Malformed => return Err(Malformed("frame length")),
+        Head::Value(length, prefix) => (length, prefix),
+        Head::Partial => return Ok(None),
+        Head::Malformed => return Err(Malformed("frame length")),
     };
     if length < 1 || length > (limit - prefix) as u64 {
         return Err(Malformed("frame: its length is beyond the limit"));

@@ -14,12 +14,18 @@ pub const fn len(value: u64) -> usize {
 
 /// Appends `value`.
 #[inline]
-pub fn put(out: &mut impl BufMut, mut value: u64) {
+pub fn put(out: &mut impl BufMut, value: u64) {
+    write(value, |byte| out.put_u8(byte));
+}
+
+/// Gives the bytes of `value` out, one after the other.
+#[inline]
+pub(super) fn write(mut value: u64, mut byte: impl FnMut(u8)) {
     while value >= 0x80 {
-        out.put_u8((value as u8) | 0x80);
+        byte((value as u8) | 0x80);
         value >>= 7;
     }
-    out.put_u8(value as u8);
+    byte(value as u8);
 }
 
 /// What stands at the head of some bytes.
