@@ -20,6 +20,7 @@
 //! | `measures` | what has a course of its own |
 //! | `curves` | throughput while load grows, drawn |
 //! | `cpus`, `net` | where processes run, and how large their packets are |
+//! | `machine` | where that was |
 //! | `report` | what is printed |
 
 #![allow(
@@ -33,6 +34,7 @@ mod cpus;
 mod curves;
 mod duel;
 mod exchange;
+mod machine;
 mod measures;
 mod net;
 mod report;
@@ -83,6 +85,7 @@ fn main() {
         (Some(systems::CALLER), Some(system)) => return systems::call(&system),
         (Some(systems::CALLEE), Some(system)) => return systems::serve(&system),
         (Some(cpus::SPINNER), Some(cpu)) => return cpus::spin(&cpu),
+        (Some(measures::memory::ONE), Some(kind)) => return measures::memory::serve(&kind),
         (Some(measures::memory::links::LINKS), None) => return measures::memory::links::serve(),
         _ => {}
     }
@@ -109,6 +112,9 @@ fn main() {
     let (alone, others): (Vec<_>, Vec<_>) = workloads.into_iter().partition(|workload| workload.is_alone());
     let (narrow, wide): (Vec<_>, Vec<_>) = others.into_iter().partition(|workload| workload.is_narrow());
     let print = if json { report::json } else { report::table };
+    if !json {
+        println!("{}", machine::words());
+    }
     for mode in mode.map_or_else(|| Mode::ALL.to_vec(), |mode| vec![mode]) {
         for (workloads, narrow) in [(&wide, false), (&narrow, true)] {
             let mut duel = None;

@@ -134,7 +134,9 @@ async fn a_slow_subscriber_holds_up_nobody_and_is_told_how_much_it_missed() {
     while slow.try_next().is_some() {
         kept += 1;
     }
-    assert!(kept <= 1024, "{kept} events waited for someone who takes none");
+    // More come while it is emptied, and the other hears of those too.
+    let meanwhile = std::iter::from_fn(|| prompt.try_next()).count();
+    assert!(kept <= 1024 + meanwhile, "{kept} events waited for someone who takes none");
     assert!(slow.missed() >= 1500 - 1024, "{}", slow.missed());
     fleet.fail(0);
     soon(pool.call(process_id::task())).await.unwrap();

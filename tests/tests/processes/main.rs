@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod answers;
+#[path = "../../../flame-actor/tests/local/chat_room/after.rs"]
+mod chat_room;
 mod colocated;
 mod health;
 mod logs;
@@ -19,6 +22,7 @@ fn main() -> ExitCode {
     flame_tests::support::main(
         no_apps,
         [
+            answers::tests(),
             colocated::tests(),
             health::tests(),
             logs::tests(),

@@ -92,7 +92,7 @@ pub(crate) fn serve(workload: &str, rounds: &str) {
             Workload::Scale => scale::run(rounds).await,
             Workload::Recover => recover::run(rounds).await,
             Workload::Wire => wire::run(rounds).await,
-            Workload::Memory => memory::run(rounds).await,
+            Workload::Memory => memory::run(rounds),
             _ => unreachable!("{workload} is a matter of turns"),
         }
     });

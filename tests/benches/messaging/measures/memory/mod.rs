@@ -4,34 +4,62 @@ mod actors;
 mod calls;
 pub(crate) mod links;
 
-use std::fs;
+use std::{
+    env, fs,
+    process::{Command, Stdio},
+};
 
 use flame_actor::{Child, Pool};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Row,
     resident::{Resident, Where},
 };
+use crate::cpus;
 
 /// How many actors are placed, and calls are open, at a time.
 const MANY: u32 = 10_000;
 
-pub(super) async fn run(rounds: usize) -> Vec<Row> {
-    let mut sides = Vec::new();
-    for _ in 0..rounds.min(3) {
-        sides.push([links::run().await, actors::run().await, calls::run().await]);
+/// The argument that makes this executable measure one of [`KINDS`], once.
+pub(crate) const ONE: &str = "memory-of";
+
+const KINDS: [&str; 3] = ["link", "actor", "call"];
+
+/// Each kind and round is a process: one would find the memory that another has left free.
+pub(super) fn run(rounds: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for kind in KINDS {
+        let sides: Vec<_> = (0..rounds.min(3)).map(|_| one(kind)).collect();
+        rows.push(Row::part(&format!("{kind}-parent"), sides.iter().map(|sides| sides.parent).collect()));
+        rows.push(Row::part(&format!("{kind}-runner"), sides.iter().map(|sides| sides.runner).collect()));
     }
-    let parts =
-        [("link-parent", "link-runner"), ("actor-parent", "actor-runner"), ("call-parent", "call-runner")];
-    let rows = parts.iter().enumerate().flat_map(|(n, (parent, runner))| {
-        let figures = |side: fn(Sides) -> f64| sides.iter().map(|sides| side(sides[n])).collect();
-        [Row::part(parent, figures(|sides| sides.parent)), Row::part(runner, figures(|sides| sides.runner))]
+    rows
+}
+
+fn one(kind: &str) -> Sides {
+    let mut command = Command::new(env::current_exe().expect("this executable"));
+    let output = command.args([ONE, kind]).stderr(Stdio::inherit()).output();
+    let output = output.expect("a copy of this executable");
+    assert!(output.status.success(), "{kind}: {}", output.status);
+    serde_json::from_slice(&output.stdout).expect("what it measured")
+}
+
+/// The process that measures one kind.
+pub(crate) fn serve(kind: &str) {
+    cpus::take_place(cpus::CALLER);
+    let sides = actix::System::new().block_on(async {
+        match kind {
+            "link" => links::run().await,
+            "actor" => actors::run().await,
+            _ => calls::run().await,
+        }
     });
-    rows.collect()
+    println!("{}", serde_json::to_string(&sides).expect("JSON"));
 }
 
 /// Bytes on either side, of one of many.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Sides {
     parent: f64,
     runner: f64,
