@@ -34,7 +34,7 @@ impl Fate {
 
     /// Has someone told when the actor has ended.
     pub(crate) fn watch(&self, notify: Notify) -> EndWatch {
-        let Some(number) = self.0.vigil.add(notify) else { return Box::new(|| {}) };
+        let Some(number) = self.0.vigil.add((), notify) else { return Box::new(|| {}) };
         let fate = Arc::downgrade(&self.0);
         Box::new(move || {
             if let Some(fate) = fate.upgrade() {

@@ -60,7 +60,7 @@ pub(crate) struct Peer {
     /// Who takes back what returns from the peer's ports.
     returns: Mutex<HashMap<u32, Arc<dyn TakesBack>>>,
     /// Who waits for the loss of the peer, or for the end of one of its actors.
-    pub(super) vigil: Vigil,
+    pub(super) vigil: Vigil<Option<u32>>,
     /// How the peer's instance ended, if that was seen before the loss of the link.
     pub(super) exit: OnceLock<ExitReason>,
     /// Ends of this node's actors that the peer waits for, by its numbers.
@@ -313,6 +313,11 @@ impl Peer {
         // A placed actor has a slot of its own, which keeps its runner up.
         remote.keep(&(Arc::new(()) as Keeper));
         remote.connect(Arc::clone(self), lane);
+    }
+
+    /// The target of the peer's actor behind a port, if there is one.
+    pub(super) fn known(&self, port: u32) -> Option<Arc<Remote>> {
+        lock(&self.remotes).get(&port).and_then(Weak::upgrade)
     }
 
     /// A target has been dropped.

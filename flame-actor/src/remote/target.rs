@@ -4,7 +4,10 @@
 use std::{
     any::Any,
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -33,6 +36,8 @@ pub(crate) struct Remote {
     first: OnceLock<Arc<Remote>>,
     /// What is given back with the last reference.
     keeper: Mutex<Option<Keeper>>,
+    /// A watch has told of the actor's end, which its lane may not know yet.
+    ended: AtomicBool,
 }
 
 enum Route {
@@ -67,6 +72,7 @@ impl Remote {
             waiting: Mutex::default(),
             first: OnceLock::new(),
             keeper: Mutex::default(),
+            ended: AtomicBool::new(false),
         })
     }
 
@@ -338,10 +344,15 @@ impl Remote {
         Box::new(|| {})
     }
 
+    /// A watch tells of the actor's end.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
     /// Whether the actor is known to be no more, or its node.
     pub(super) fn is_over(&self) -> bool {
         match self.route.get() {
-            Some(Route::Direct(line)) => line.lane.is_closed(),
+            Some(Route::Direct(line)) => self.ended.load(Ordering::Acquire) || line.lane.is_closed(),
             Some(Route::Supervised(supervised)) => supervised.gone().is_some(),
             None => self.waiting().failed.is_some(),
         }

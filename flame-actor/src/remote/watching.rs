@@ -78,7 +78,12 @@ impl Peer {
 
     /// The peer tells of an end.
     pub(super) fn down(&self, mut body: &[u8]) {
-        let Some(notify) = varint::take(&mut body).and_then(|number| self.vigil.take(number)) else { return };
+        let told = varint::take(&mut body).and_then(|number| self.vigil.take(number));
+        let Some((actor, notify)) = told else { return };
+        // Its lane is closed by a message, which this has overtaken.
+        if let Some(actor) = actor.and_then(|port| self.known(port)) {
+            actor.end();
+        }
         notify.tell(DownReason::decode(body));
     }
 
@@ -115,7 +120,8 @@ impl Peer {
     }
 
     fn vigil(self: &Arc<Self>, notify: Notify, kind: u8, port: u32) -> EndWatch {
-        let Some(number) = self.vigil.add(notify) else { return Box::new(|| {}) };
+        let actor = (kind == WATCH).then_some(port);
+        let Some(number) = self.vigil.add(actor, notify) else { return Box::new(|| {}) };
         let mut wanted = BytesMut::new();
         varint::put(&mut wanted, u64::from(port));
         self.send_signal(kind, number, &wanted);

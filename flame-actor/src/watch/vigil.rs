@@ -8,26 +8,30 @@ use std::{
 use super::Notify;
 use crate::remote::DownReason;
 
-/// Those who wait for one end, each under a number, and told once.
-#[derive(Default)]
-pub(crate) struct Vigil(Mutex<State>);
+/// Those who wait for one end, each under a number and with a `T`, and told once.
+pub(crate) struct Vigil<T = ()>(Mutex<State<T>>);
 
-#[derive(Default)]
-struct State {
+struct State<T> {
     last: u64,
-    waiting: HashMap<u64, Notify>,
+    waiting: HashMap<u64, (T, Notify)>,
     end: Option<DownReason>,
 }
 
-impl Vigil {
+impl<T> Default for Vigil<T> {
+    fn default() -> Self {
+        Self(Mutex::new(State { last: 0, waiting: HashMap::new(), end: None }))
+    }
+}
+
+impl<T> Vigil<T> {
     /// Someone comes to wait. `None` if there is nothing to wait for any more, and it was told so.
-    pub(crate) fn add(&self, notify: Notify) -> Option<u64> {
+    pub(crate) fn add(&self, about: T, notify: Notify) -> Option<u64> {
         let mut state = self.state();
         match state.end.clone() {
             None => {
                 state.last += 1;
                 let number = state.last;
-                state.waiting.insert(number, notify);
+                state.waiting.insert(number, (about, notify));
                 Some(number)
             }
             Some(reason) => {
@@ -39,7 +43,7 @@ impl Vigil {
     }
 
     /// Someone goes, to be told by whoever takes it, or not at all.
-    pub(crate) fn take(&self, number: u64) -> Option<Notify> {
+    pub(crate) fn take(&self, number: u64) -> Option<(T, Notify)> {
         self.state().waiting.remove(&number)
     }
 
@@ -53,10 +57,10 @@ impl Vigil {
         let waiting = std::mem::take(&mut state.waiting);
         // Told outside of the lock: it may lead anywhere.
         drop(state);
-        waiting.into_values().for_each(|notify| notify.tell(reason.clone()));
+        waiting.into_values().for_each(|(_, notify)| notify.tell(reason.clone()));
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -145,8 +145,7 @@ impl Outbox {
     }
 
     fn put_uncopied(&mut self, kind: Kind, body: Bytes) {
-        // A head takes at most 20 bytes.
-        if body.len() + 32 > WHOLE {
+        if body.len() + frame::MAX_HEAD > WHOLE {
             return self.cut(kind, body);
         }
         frame::put_head(&mut self.tail, kind, body.len());

@@ -1,19 +1,22 @@
 //! The frames of the data stream.
 //!
 //! ```text
-//! frame   := length:varint kind:u8 head body          length counts all that follows it
-//! Tell    := port body                                 a message
-//! Ask     := port question body                        a message that is answered once
-//! Reply   := question body                             the answer
-//! Fail    := question failure:u8 body                  there is none, and why
-//! Cut     := slot last:u8 bytes                        a piece of a frame that is too long to stand whole
-//! Release := port count                                the peer's references to a port are gone
-//! Closed  := port body                                 a port takes no more messages, and why
-//! Cancel  := question                                  nobody waits for this answer any more
-//! Return  := port [question] body                      a message that came to a closed port, as if it was never sent
+//! frame   := length:varint head body          length counts all that follows it
+//! head    := Tell | Ask | Reply | Other
+//! Tell    := port × 4                          a message
+//! Ask     := port × 4 + 1, question            a message that is answered once
+//! Reply   := question × 4 + 2                  the answer
+//! Other   := kind × 4 + 3, one of:
+//! Fail    := question failure:u8               there is no answer, and why
+//! Cut     := slot last:u8                      a piece of a frame that is too long to stand whole
+//! Release := port count                        the peer's references to a port are gone
+//! Closed  := port                              a port takes no more messages, and why
+//! Cancel  := question                          nobody waits for this answer any more
+//! Return  := port [question]                   a message that came to a closed port, as if it was never sent
 //! ```
 //!
-//! A tell costs 4 bytes beyond its body while port and length are small, an ask 5.
+//! All numbers are varints. The kinds that come with each message share a byte with a small number: beyond its body a tell
+//! costs 2 bytes, an ask 3.
 
 use bytes::{Bytes, BytesMut};
 
@@ -27,9 +30,6 @@ pub(crate) const WHOLE: usize = 66 * 1024;
 
 /// The most payload that one piece of a cut frame carries.
 pub(crate) const PIECE: usize = 32 * 1024;
-
-/// Ports and questions are numbered densely from zero; a number beyond this is no honest peer's.
-const MAX_NUMBER: u64 = u32::MAX as u64;
 
 /// What a frame is about, without its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,19 +57,23 @@ pub(crate) enum Failure {
     Dropped = 2,
 }
 
-const TELL: u8 = 0;
-const ASK: u8 = 1;
-const REPLY: u8 = 2;
-const FAIL: u8 = 3;
-const CUT: u8 = 4;
-const RELEASE: u8 = 5;
-const CLOSED: u8 = 6;
-const CANCEL: u8 = 7;
-const RETURN_TELL: u8 = 8;
-const RETURN_ASK: u8 = 9;
+// What the first number of a head is, in its two lowest bits.
+const TELL: u64 = 0;
+const ASK: u64 = 1;
+const REPLY: u64 = 2;
+const OTHER: u64 = 3;
+
+// The other kinds.
+const FAIL: u32 = 0;
+const CUT: u32 = 1;
+const RELEASE: u32 = 2;
+const CLOSED: u32 = 3;
+const CANCEL: u32 = 4;
+const RETURN_TELL: u32 = 5;
+const RETURN_ASK: u32 = 6;
 
 /// The most bytes of a frame beyond its body.
-pub(crate) const MAX_HEAD: usize = varint::MAX_LEN + 1 + 5 + 5;
+pub(crate) const MAX_HEAD: usize = varint::MAX_LEN + 5 + 5 + 5;
 
 /// Appends a whole frame.
 #[inline]
@@ -82,17 +86,13 @@ pub(crate) fn put(out: &mut BytesMut, kind: Kind, body: &[u8]) {
 /// Appends all of a frame but its body, which has `body` bytes and must follow.
 #[inline]
 pub(crate) fn put_head(out: &mut BytesMut, kind: Kind, body: usize) {
-    let (tag, first, second) = parts(kind);
-    let len = 1 + varint::len(u64::from(first)) + second.map_or(0, Second::len);
+    let parts = parts(kind);
     // Made apart and appended once: the buffer looks for room at each append.
     let mut head = HeadBytes { bytes: [0; MAX_HEAD], len: 0 };
-    head.number((len + body) as u64);
-    head.byte(tag);
-    head.number(u64::from(first));
-    match second {
-        None => {}
-        Some(Second::Number(number)) => head.number(u64::from(number)),
-        Some(Second::Byte(byte)) => head.byte(byte),
+    head.number((parts.len() + body) as u64);
+    head.number(parts.first);
+    for number in [parts.second, parts.third].into_iter().flatten() {
+        head.number(u64::from(number));
     }
     out.extend_from_slice(head.bytes.get(..head.len).unwrap_or_default());
 }
@@ -172,79 +172,91 @@ impl Frames {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Second {
-    Number(u32),
-    Byte(u8),
+/// The numbers of a head.
+struct Parts {
+    first: u64,
+    second: Option<u32>,
+    third: Option<u32>,
 }
 
-impl Second {
-    fn len(self) -> usize {
-        match self {
-            Self::Number(number) => varint::len(u64::from(number)),
-            Self::Byte(_) => 1,
-        }
+impl Parts {
+    #[inline]
+    fn usual(tag: u64, number: u32, second: Option<u32>) -> Self {
+        Self { first: u64::from(number) * 4 + tag, second, third: None }
+    }
+
+    #[inline]
+    fn other(kind: u32, second: u32, third: Option<u32>) -> Self {
+        Self { first: u64::from(kind) * 4 + OTHER, second: Some(second), third }
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        let len = |number: Option<u32>| number.map_or(0, |number| varint::len(u64::from(number)));
+        varint::len(self.first) + len(self.second) + len(self.third)
     }
 }
 
 #[inline]
-fn parts(kind: Kind) -> (u8, u32, Option<Second>) {
+fn parts(kind: Kind) -> Parts {
     match kind {
-        Kind::Tell { port } => (TELL, port, None),
-        Kind::Ask { port, question } => (ASK, port, Some(Second::Number(question))),
-        Kind::Reply { question } => (REPLY, question, None),
-        Kind::Fail { question, failure } => (FAIL, question, Some(Second::Byte(failure as u8))),
-        Kind::Cut { slot, last } => (CUT, slot, Some(Second::Byte(u8::from(last)))),
-        Kind::Release { port, count } => (RELEASE, port, Some(Second::Number(count))),
-        Kind::Closed { port } => (CLOSED, port, None),
-        Kind::Cancel { question } => (CANCEL, question, None),
-        Kind::Return { port, question: None } => (RETURN_TELL, port, None),
-        Kind::Return { port, question: Some(question) } => (RETURN_ASK, port, Some(Second::Number(question))),
+        Kind::Tell { port } => Parts::usual(TELL, port, None),
+        Kind::Ask { port, question } => Parts::usual(ASK, port, Some(question)),
+        Kind::Reply { question } => Parts::usual(REPLY, question, None),
+        Kind::Fail { question, failure } => Parts::other(FAIL, question, Some(failure as u32)),
+        Kind::Cut { slot, last } => Parts::other(CUT, slot, Some(u32::from(last))),
+        Kind::Release { port, count } => Parts::other(RELEASE, port, Some(count)),
+        Kind::Closed { port } => Parts::other(CLOSED, port, None),
+        Kind::Cancel { question } => Parts::other(CANCEL, question, None),
+        Kind::Return { port, question: None } => Parts::other(RETURN_TELL, port, None),
+        Kind::Return { port, question: Some(question) } => Parts::other(RETURN_ASK, port, Some(question)),
     }
 }
 
 #[inline]
 fn parse(mut rest: &[u8]) -> Result<(Kind, &[u8]), Malformed> {
-    const HEAD: Malformed = Malformed("frame head");
-    let (&tag, after) = rest.split_first().ok_or(HEAD)?;
-    rest = after;
-    let first = number(&mut rest).ok_or(HEAD)?;
-    let kind = match tag {
-        TELL => Kind::Tell { port: first },
-        ASK => Kind::Ask { port: first, question: number(&mut rest).ok_or(HEAD)? },
-        REPLY => Kind::Reply { question: first },
+    let first = varint::take(&mut rest).ok_or(HEAD)?;
+    let number = u32::try_from(first / 4).map_err(|_| HEAD)?;
+    let kind = match first % 4 {
+        TELL => Kind::Tell { port: number },
+        ASK => Kind::Ask { port: number, question: take(&mut rest)? },
+        REPLY => Kind::Reply { question: number },
+        _ => parse_other(number, &mut rest)?,
+    };
+    Ok((kind, rest))
+}
+
+fn parse_other(kind: u32, rest: &mut &[u8]) -> Result<Kind, Malformed> {
+    let number = take(rest)?;
+    Ok(match kind {
         FAIL => {
-            let failure = match byte(&mut rest).ok_or(HEAD)? {
+            let failure = match take(rest)? {
                 0 => Failure::Refused,
                 1 => Failure::Closed,
                 2 => Failure::Dropped,
                 _ => return Err(Malformed("failure")),
             };
-            Kind::Fail { question: first, failure }
+            Kind::Fail { question: number, failure }
         }
-        CUT => match byte(&mut rest).ok_or(HEAD)? {
-            last @ (0 | 1) => Kind::Cut { slot: first, last: last == 1 },
+        CUT => match take(rest)? {
+            last @ (0 | 1) => Kind::Cut { slot: number, last: last == 1 },
             _ => return Err(Malformed("cut frame")),
         },
-        RELEASE => Kind::Release { port: first, count: number(&mut rest).ok_or(HEAD)? },
-        CLOSED => Kind::Closed { port: first },
-        CANCEL => Kind::Cancel { question: first },
-        RETURN_TELL => Kind::Return { port: first, question: None },
-        RETURN_ASK => Kind::Return { port: first, question: Some(number(&mut rest).ok_or(HEAD)?) },
+        RELEASE => Kind::Release { port: number, count: take(rest)? },
+        CLOSED => Kind::Closed { port: number },
+        CANCEL => Kind::Cancel { question: number },
+        RETURN_TELL => Kind::Return { port: number, question: None },
+        RETURN_ASK => Kind::Return { port: number, question: Some(take(rest)?) },
         _ => return Err(Malformed("frame kind")),
-    };
-    Ok((kind, rest))
+    })
 }
 
+const HEAD: Malformed = Malformed("frame head");
+
+/// Ports and questions are numbered densely from zero; a number of more than 32 bits is no honest peer's.
 #[inline]
-fn number(rest: &mut &[u8]) -> Option<u32> {
-    varint::take(rest).filter(|&n| n <= MAX_NUMBER).map(|n| n as u32)
-}
-
-fn byte(rest: &mut &[u8]) -> Option<u8> {
-    let (&byte, after) = rest.split_first()?;
-    *rest = after;
-    Some(byte)
+fn take(rest: &mut &[u8]) -> Result<u32, Malformed> {
+    varint::take(rest).and_then(|number| u32::try_from(number).ok()).ok_or(HEAD)
 }
 
 #[cfg(test)]
@@ -298,10 +310,10 @@ mod tests {
     }
 
     #[test]
-    fn a_small_tell_costs_four_bytes_and_an_ask_five() {
+    fn a_small_tell_costs_two_bytes_and_an_ask_three() {
         let (mut tell, mut ask) = (BytesMut::new(), BytesMut::new());
         put(&mut tell, Kind::Tell { port: 3 }, &[0; 64]);
         put(&mut ask, Kind::Ask { port: 3, question: 9 }, &[0; 64]);
-        assert_eq!((tell.len() - 64, ask.len() - 64), (3, 4));
+        assert_eq!((tell.len() - 64, ask.len() - 64), (2, 3));
     }
 }
