@@ -9,12 +9,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use flame_transport::{
-    Build, Inbox, Invitation, Joined, Link, LinkConfig, LinkLost, Listener, NodeId, Service, join,
-};
+use flame_transport::{Build, Inbox, Invitation, Joined, Link, LinkLost, Listener, NodeId, Service, join};
 use tokio::runtime::Handle;
 
 use super::{Sides, used};
+use crate::net;
 
 /// The argument that makes this executable the other process.
 pub(crate) const LINKS: &str = "links";
@@ -28,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(3);
 pub(super) async fn run() -> Sides {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let node = NodeId::new("parent").expect("a name");
-    let listener = Listener::bind(address, node, build(), LinkConfig::default(), &Handle::current());
+    let listener = Listener::bind(address, node, build(), net::link(), &Handle::current());
     let listener = listener.expect("a listener");
     let mut runner = Command::new(std::env::current_exe().expect("this executable"))
         .arg(LINKS)
@@ -70,7 +69,7 @@ pub(crate) fn serve() {
         });
         while let Some(line) = invitations.recv().await {
             let invitation: Invitation = serde_json::from_str(&line).expect("an invitation");
-            let joined = join(&invitation, &build(), &LinkConfig::default()).await;
+            let joined = join(&invitation, &build(), &net::link()).await;
             links.push(start(joined.expect("a parent that takes it")));
         }
     });

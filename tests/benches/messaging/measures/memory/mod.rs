@@ -16,7 +16,7 @@ use super::{
     Row,
     resident::{Resident, Where},
 };
-use crate::cpus;
+use crate::{cpus, net};
 
 /// How many actors are placed, and calls are open, at a time.
 const MANY: u32 = 10_000;
@@ -24,7 +24,9 @@ const MANY: u32 = 10_000;
 /// The argument that makes this executable measure one of [`KINDS`], once.
 pub(crate) const ONE: &str = "memory-of";
 
-const KINDS: [&str; 3] = ["link", "actor", "call"];
+const KINDS: [&str; 4] = ["link", NARROW, "actor", "call"];
+/// A link with packets of a real network.
+const NARROW: &str = "link-1452";
 
 /// Each kind and round is a process: one would find the memory that another has left free.
 pub(super) fn run(rounds: usize) -> Vec<Row> {
@@ -39,6 +41,9 @@ pub(super) fn run(rounds: usize) -> Vec<Row> {
 
 fn one(kind: &str) -> Sides {
     let mut command = Command::new(env::current_exe().expect("this executable"));
+    if kind == NARROW {
+        net::narrow(&mut command);
+    }
     let output = command.args([ONE, kind]).stderr(Stdio::inherit()).output();
     let output = output.expect("a copy of this executable");
     assert!(output.status.success(), "{kind}: {}", output.status);
@@ -50,7 +55,7 @@ pub(crate) fn serve(kind: &str) {
     cpus::take_place(cpus::CALLER);
     let sides = actix::System::new().block_on(async {
         match kind {
-            "link" => links::run().await,
+            "link" | NARROW => links::run().await,
             "actor" => actors::run().await,
             _ => calls::run().await,
         }
