@@ -61,9 +61,13 @@ fn bounds(figures: impl Iterator<Item = f64>) -> (f64, f64) {
     (low / 1.5, high * 1.5)
 }
 
-/// 1, 2 and 5 of every decade within the bounds; of many decades, only 1.
+/// 1, 2 and 5 of every decade within the bounds; of many decades, only 1, and within one, more.
 fn ticks(low: f64, high: f64) -> Vec<f64> {
-    let steps: &[f64] = if high / low > 1e3 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let steps: &[f64] = match high / low {
+        1e3.. => &[1.0],
+        10.0.. => &[1.0, 2.0, 5.0],
+        _ => &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
+    };
     let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
     let all = decades.flat_map(|decade| steps.iter().map(move |step| step * 10_f64.powi(decade)));
     all.filter(|tick| (low..=high).contains(tick)).collect()
