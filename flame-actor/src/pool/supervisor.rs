@@ -374,12 +374,17 @@ impl PeerEvents for RunnerEvents {
         Some(Box::pin(async move { instance.exited().await }))
     }
 
+    fn losing(&self) {
+        // Before the slots come back, of calls too: they must not be given to anyone.
+        if let Some(core) = self.core.upgrade() {
+            core.feed(Event::Lost(self.runner));
+        }
+    }
+
     fn lost(&self, reason: &LinkLost) {
         let Some(core) = self.core.upgrade() else { return };
         tracing::debug!(target: "flame::pool", runner = %self.runner, %reason, "the link to a runner ended");
         let seats = core.runners(|runners| runners.lost(self.runner));
-        // First the loss: the slots that come back must not be given to anyone.
-        core.feed(Event::Lost(self.runner));
         drop(seats);
         self.commissions.lost();
     }

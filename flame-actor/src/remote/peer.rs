@@ -28,6 +28,9 @@ pub(crate) trait PeerEvents: Send + Sync + 'static {
     /// A notice has come.
     fn signal(&self, body: &[u8]);
 
+    /// The link is lost, and nobody has heard of it yet.
+    fn losing(&self) {}
+
     /// The link is lost. Called once.
     fn lost(&self, reason: &LinkLost);
 
@@ -449,6 +452,12 @@ impl Service for Upcalls {
         tracing::debug!(target: "flame::dead_letter", peer = %peer.node, messages, "messages were under way to a node that is lost");
         let error = SendError::NodeLost { node: peer.node.clone(), reason: reason.clone() };
         dead_letters::publish_some(messages, Some(&peer.node), &error);
+    }
+
+    fn losing(&self) {
+        if let Some(peer) = self.0.upgrade() {
+            peer.events.losing();
+        }
     }
 
     fn lost(&self, reason: &LinkLost) {

@@ -72,6 +72,9 @@ pub trait Service: Send + Sync + 'static {
         let _ = (port, messages, reason);
     }
 
+    /// The link is lost, and nobody has heard of it yet: neither who waits for an answer nor who waits for a message.
+    fn losing(&self) {}
+
     /// The link is lost. Called once, after everything else.
     fn lost(&self, reason: &LinkLost);
 }

@@ -322,6 +322,7 @@ impl Shared {
         if !first {
             return;
         }
+        self.service.losing();
         let Abandoned { unsent: Unsent { waiters, bodies }, settled, unaccounted } =
             self.sender(Sender::abandon);
         settled.into_iter().for_each(|settled| self.settled(settled));

@@ -70,11 +70,11 @@ async fn a_loss_and_a_failed_boot_are_told_with_their_numbers_and_causes() {
     let pool = builder("woes").backend(fleet.clone()).start().unwrap();
     let mut events = pool.subscribe();
     let mut gate = Gate::new();
-    let calls: Vec<_> = (0..3).map(|_| actix::spawn(pool.call(gate.task()))).collect();
-    let pid = gate.arrivals(3).await[0];
+    let calls: Vec<_> = (0..50).map(|_| actix::spawn(pool.call(gate.task()))).collect();
+    let pid = gate.arrivals(50).await[0];
     fleet.fail(1);
     Process::of(pid).signal(Signal::KILL);
-    event(&mut events, |event| matches!(event, PoolEvent::Lost { runner: RunnerSeq(1), held: 3 })).await;
+    event(&mut events, |event| matches!(event, PoolEvent::Lost { runner: RunnerSeq(1), held: 50 })).await;
     event(&mut events, |event| matches!(event, PoolEvent::Shrunk { runner: RunnerSeq(1), .. })).await;
     for call in calls {
         soon(call).await.unwrap().unwrap_err();
