@@ -1,6 +1,9 @@
 //! How links end, and who hears of it.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use flame_transport::{AskError, Body, LinkConfig, LinkLost, MAIN_PORT, SendError};
@@ -44,6 +47,30 @@ async fn a_link_that_is_closed_delivers_what_waited_for_credit() {
     }
     assert_eq!(soon(parent.link.ended()).await, LinkLost::ClosedByPeer { reason: "it is done".into() });
     assert!(runner.heard.unsent.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_owner_hears_of_a_loss_before_those_who_wait_for_answers() {
+    let (parent, runner, _listener) = linked().await;
+    let lane = runner.link.lane(MAIN_PORT);
+    let (told, tells) = std::sync::mpsc::channel();
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        let (told, heard) = (told.clone(), Arc::clone(&runner.heard));
+        let asked = lane.ask_then(Body::Copy(b"?"), move |outcome| {
+            let _ = told.send((outcome, heard.losing.load(Ordering::SeqCst)));
+        });
+        open.push(asked.unwrap());
+    }
+    parent.link.abort("enough");
+    soon(runner.link.ended()).await;
+    runner.heard.until(|heard| !heard.lost.lock().unwrap().is_empty()).await;
+    let told: Vec<_> = tells.try_iter().collect();
+    assert_eq!(told.len(), 10);
+    assert!(
+        told.iter().all(|(outcome, known)| matches!(outcome, Err(AskError::Lost(_))) && *known),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 
 use std::{
     future::{Future, poll_fn},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,7 @@ pub(crate) struct Heard {
     pub(crate) unclaimed: Mutex<Vec<Vec<u8>>>,
     /// Tells that were not sent.
     pub(crate) unsent: Mutex<Vec<Vec<u8>>>,
+    pub(crate) losing: AtomicBool,
     pub(crate) lost: Mutex<Vec<LinkLost>>,
     pub(crate) count: watch::Sender<u64>,
 }
@@ -63,6 +67,11 @@ impl Service for Heard {
         if is_tell {
             self.note(&self.unsent, body.to_vec());
         }
+    }
+
+    fn losing(&self) {
+        assert!(self.lost.lock().unwrap().is_empty());
+        self.losing.store(true, Ordering::SeqCst);
     }
 
     fn lost(&self, reason: &LinkLost) {
