@@ -15,7 +15,7 @@ use super::{
     export::{ExportKey, Exportable},
     reference::{self, Encoded},
     target::{Keeper, Remote},
-    watching::{DOWN, UNWATCH, WATCH, WATCH_NODE},
+    watching::{DOWN, PLACED, UNWATCH, WATCH, WATCH_NODE, Watched},
 };
 use crate::{
     backend::{BoxFuture, ExitReason},
@@ -63,7 +63,7 @@ pub(crate) struct Peer {
     /// Who takes back what returns from the peer's ports.
     returns: Mutex<HashMap<u32, Arc<dyn TakesBack>>>,
     /// Who waits for the loss of the peer, or for the end of one of its actors.
-    pub(super) vigil: Vigil<Option<u32>>,
+    pub(super) vigil: Vigil<Watched>,
     /// How the peer's instance ended, if that was seen before the loss of the link.
     pub(super) exit: OnceLock<ExitReason>,
     /// Ends of this node's actors that the peer waits for, by its numbers.
@@ -392,6 +392,7 @@ impl Service for Upcalls {
             }
             Some((&kind @ (WATCH | WATCH_NODE), body)) => peer.watch_wanted(kind, body),
             Some((&UNWATCH, body)) => peer.watch_unwanted(body),
+            Some((&PLACED, body)) => peer.watch_placed(body),
             Some((&DOWN, body)) => peer.down(body),
             _ => tracing::warn!(peer = %peer.node, "a notice that this build does not know"),
         }

@@ -98,7 +98,7 @@ impl Remote {
         }
         for watcher in std::mem::take(&mut waiting.watchers).into_iter().filter(Notify::is_wanted) {
             // It cannot be taken back any more; if nobody listens by then, its word is lost on nobody.
-            drop(line.peer.watch(line.lane.port(), watcher));
+            drop(line.peer.watch(&line.lane, watcher));
         }
         // Set while nobody else can queue, so that later messages come after those above.
         let _ = self.route.set(Route::Direct(line));
@@ -262,7 +262,7 @@ impl Remote {
                 notify.tell(lost);
                 Box::new(|| {})
             }
-            _ => line.peer.watch_node(line.lane.port(), notify),
+            _ => line.peer.watch_node(&line.lane, notify),
         }
     }
 
@@ -397,6 +397,6 @@ fn watch_line(line: &Line, notify: Notify) -> EndWatch {
             notify.tell(reason);
             Box::new(|| {})
         }
-        None => line.peer.watch(line.lane.port(), notify),
+        None => line.peer.watch(&line.lane, notify),
     }
 }

@@ -1,13 +1,14 @@
 //! Watching actors of the other node, and telling it of the ends of this node's.
 //!
 //! `WATCH number port` asks for the end of the actor behind a port, `WATCH_NODE number port` for the loss of its node, which may be a
-//! third one. `DOWN number reason` tells it, and `UNWATCH number` takes the question back. The asking side picks the number. All
-//! are signals, which overtake messages.
+//! third one. `PLACED number` says that it has come, `DOWN number reason` tells of the end, and `UNWATCH number` takes the question
+//! back. The asking side picks the number. All are signals, which overtake messages, and may be overtaken: the actor is kept until
+//! its watch is placed, or it could be gone, and forgotten, when that comes.
 
 use std::sync::{Arc, Weak};
 
 use bytes::BytesMut;
-use flame_transport::{LinkLost, varint};
+use flame_transport::{Lane, LinkLost, varint};
 
 use super::{
     error::DownReason,
@@ -22,16 +23,25 @@ pub(super) const WATCH: u8 = 2;
 pub(super) const UNWATCH: u8 = 3;
 pub(super) const DOWN: u8 = 4;
 pub(super) const WATCH_NODE: u8 = 5;
+pub(super) const PLACED: u8 = 6;
+
+/// What someone on this node watches.
+pub(super) struct Watched {
+    /// The port of the actor; `None` for its node.
+    actor: Option<u32>,
+    /// Keeps the actor until the watch is placed.
+    lane: Option<Lane>,
+}
 
 impl Peer {
     /// Has someone told of the end of the peer's actor behind a port, or of the loss of the peer.
-    pub(super) fn watch(self: &Arc<Self>, port: u32, notify: Notify) -> EndWatch {
-        self.vigil(notify, WATCH, port)
+    pub(super) fn watch(self: &Arc<Self>, lane: &Lane, notify: Notify) -> EndWatch {
+        self.vigil(notify, WATCH, lane)
     }
 
     /// Has someone told of the loss of the node that the actor behind a port is on: the peer, or one that it stands for.
-    pub(super) fn watch_node(self: &Arc<Self>, port: u32, notify: Notify) -> EndWatch {
-        self.vigil(notify, WATCH_NODE, port)
+    pub(super) fn watch_node(self: &Arc<Self>, lane: &Lane, notify: Notify) -> EndWatch {
+        self.vigil(notify, WATCH_NODE, lane)
     }
 
     /// Answers a question of the peer's.
@@ -46,8 +56,13 @@ impl Peer {
     pub(super) fn watch_wanted(self: &Arc<Self>, kind: u8, body: &[u8]) {
         let mut rest = body;
         let (Some(number), Some(port)) = (varint::take(&mut rest), varint::take(&mut rest)) else { return };
-        let notify = Notify::Node(Arc::downgrade(self), number);
         let Ok(port) = u32::try_from(port) else { return };
+        self.place_watch(kind, number, port);
+        self.send_signal(PLACED, number, &[]);
+    }
+
+    fn place_watch(self: &Arc<Self>, kind: u8, number: u64, port: u32) {
+        let notify = Notify::Node(Arc::downgrade(self), number);
         // In place before the actor is asked, which may tell at once.
         lock(&self.watched).insert(number, Box::new(|| {}));
         let end = match (self.exported(port), kind) {
@@ -76,12 +91,19 @@ impl Peer {
         }
     }
 
+    /// The peer has placed a watch.
+    pub(super) fn watch_placed(&self, mut body: &[u8]) {
+        let placed = varint::take(&mut body).and_then(|number| self.vigil.with(number, |w| w.lane.take()));
+        // Outside of the lock: it may be the last reference.
+        drop(placed);
+    }
+
     /// The peer tells of an end.
     pub(super) fn down(&self, mut body: &[u8]) {
         let told = varint::take(&mut body).and_then(|number| self.vigil.take(number));
-        let Some((actor, notify)) = told else { return };
+        let Some((watched, notify)) = told else { return };
         // Its lane is closed by a message, which this has overtaken.
-        if let Some(actor) = actor.and_then(|port| self.known(port)) {
+        if let Some(actor) = watched.actor.and_then(|port| self.known(port)) {
             actor.end();
         }
         notify.tell(DownReason::decode(body));
@@ -119,11 +141,11 @@ impl Peer {
         DownReason::NodeLost { message, exit }
     }
 
-    fn vigil(self: &Arc<Self>, notify: Notify, kind: u8, port: u32) -> EndWatch {
-        let actor = (kind == WATCH).then_some(port);
-        let Some(number) = self.vigil.add(actor, notify) else { return Box::new(|| {}) };
+    fn vigil(self: &Arc<Self>, notify: Notify, kind: u8, lane: &Lane) -> EndWatch {
+        let watched = Watched { actor: (kind == WATCH).then_some(lane.port()), lane: Some(lane.clone()) };
+        let Some(number) = self.vigil.add(watched, notify) else { return Box::new(|| {}) };
         let mut wanted = BytesMut::new();
-        varint::put(&mut wanted, u64::from(port));
+        varint::put(&mut wanted, u64::from(lane.port()));
         self.send_signal(kind, number, &wanted);
         let peer = Arc::downgrade(self);
         Box::new(move || end_vigil(&peer, number))

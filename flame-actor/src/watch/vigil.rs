@@ -42,6 +42,11 @@ impl<T> Vigil<T> {
         }
     }
 
+    /// Looks at what someone came with.
+    pub(crate) fn with<R>(&self, number: u64, look: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.state().waiting.get_mut(&number).map(|(about, _)| look(about))
+    }
+
     /// Someone goes, to be told by whoever takes it, or not at all.
     pub(crate) fn take(&self, number: u64) -> Option<(T, Notify)> {
         self.state().waiting.remove(&number)

@@ -238,3 +238,24 @@ async fn a_runner_can_watch_an_actor_of_its_parent_and_one_of_another_runner() {
     let panicked = DownReason::Panicked { message: "far away".into() };
     assert_eq!(soon(heard.recv()).await, Some(Heard(panicked)));
 }
+
+#[actix::test]
+async fn a_watch_whose_address_is_dropped_at_once_hears_how_the_actor_ended() {
+    let pool = pool("watch-and-drop");
+    let watcher = pool.place_child(Watcher).await.unwrap();
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    let tell = RemoteRecipient::from(Ear(sender).start().recipient::<Heard>());
+    // The watch and the word that the only address is gone race each other.
+    for _ in 0..20 {
+        let followed = (0..50).map(|_| {
+            let whom = Log::default().start().into();
+            watcher.send(Follow { whom, tell: tell.clone() })
+        });
+        for followed in followed.collect::<Vec<_>>() {
+            soon(followed).await.unwrap();
+        }
+        for _ in 0..50 {
+            assert_eq!(soon(heard.recv()).await, Some(Heard(DownReason::Stopped)));
+        }
+    }
+}
