@@ -162,7 +162,7 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the [`Watch`] ends it. It keeps no actor alive.
+    /// Dropping the [`Watch`] ends it. It keeps no actor alive, but for the moment until it has reached the actor's node.
     ///
     /// # Examples
     ///

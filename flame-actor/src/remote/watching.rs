@@ -93,7 +93,8 @@ impl Peer {
 
     /// The peer has placed a watch.
     pub(super) fn watch_placed(&self, mut body: &[u8]) {
-        let placed = varint::take(&mut body).and_then(|number| self.vigil.with(number, |w| w.lane.take()));
+        let number = varint::take(&mut body);
+        let placed = number.and_then(|number| self.vigil.with(number, |watched| watched.lane.take()));
         // Outside of the lock: it may be the last reference.
         drop(placed);
     }

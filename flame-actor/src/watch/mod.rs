@@ -1,6 +1,6 @@
 //! Death watch: one [`Down`] for each who watches an actor or a node.
 //!
-//! A watch holds no reference: it keeps no actor alive. Its word travels as a notice of the link's control stream, so
+//! A watch that is placed holds no reference: it keeps no actor alive. Its word travels as a notice of the link's control stream, so
 //! that no message, however long or however many, holds it up.
 //!
 //! | module | what it holds |

@@ -7,8 +7,8 @@
 //! Ask     := port × 4 + 1, question            a message that is answered once
 //! Reply   := question × 4 + 2                  the answer
 //! Other   := kind × 4 + 3, one of:
-//! Fail    := question failure:u8               there is no answer, and why
-//! Cut     := slot last:u8                      a piece of a frame that is too long to stand whole
+//! Fail    := question failure                  there is no answer, and why
+//! Cut     := slot last                         a piece of a frame that is too long to stand whole
 //! Release := port count                        the peer's references to a port are gone
 //! Closed  := port                              a port takes no more messages, and why
 //! Cancel  := question                          nobody waits for this answer any more
