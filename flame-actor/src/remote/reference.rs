@@ -188,6 +188,7 @@ impl Drop for Counted {
 }
 
 /// Starts the body of a message; the table and the payload follow.
+#[inline]
 pub(crate) fn put_head(out: &mut BytesMut, method: u32, context: &[u8], has_references: bool) {
     let flags = u64::from(has_references) * HAS_TABLE + u64::from(!context.is_empty()) * HAS_CONTEXT;
     varint::put(out, u64::from(method) * 4 + flags);

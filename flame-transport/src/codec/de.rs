@@ -8,6 +8,7 @@ use serde::de::{
 use super::{
     DecodeError,
     depth::Depth,
+    error::DecodeFailure,
     format,
     input::{Input, Token},
 };
@@ -24,7 +25,7 @@ impl<'a, 'de> Decoder<'a, 'de> {
         Self { input, depth: Depth::default() }
     }
 
-    fn visit_number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+    fn visit_number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeFailure> {
         match self.input.token()? {
             Token::Unsigned(value) => visitor.visit_u64(value),
             Token::Signed(value) => visitor.visit_i64(value),
@@ -37,7 +38,7 @@ impl<'a, 'de> Decoder<'a, 'de> {
     }
 
     /// The visitor decides which of the two it takes, and most byte buffers also take a sequence.
-    fn visit_text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+    fn visit_text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeFailure> {
         match self.input.token()? {
             Token::Str(value) => visitor.visit_borrowed_str(value),
             Token::Bytes(value) => visitor.visit_borrowed_bytes(value),
@@ -46,25 +47,25 @@ impl<'a, 'de> Decoder<'a, 'de> {
         }
     }
 
-    fn visit_nil<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+    fn visit_nil<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeFailure> {
         match self.input.token()? {
             Token::Nil => visitor.visit_unit(),
             other => Err(unexpected(other, &visitor)),
         }
     }
 
-    fn visit_marked<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+    fn visit_marked<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeFailure> {
         let depth = self.depth.level().ok_or(DecodeError::TooDeep)?;
         visitor.visit_some(Decoder { input: self.input, depth })
     }
 
     #[inline]
-    fn visit_seq<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, DecodeError> {
+    fn visit_seq<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, DecodeFailure> {
         self.visit_values(len, |values| visitor.visit_seq(Items { values, left: len }))
     }
 
     #[inline]
-    fn visit_map<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, DecodeError> {
+    fn visit_map<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, DecodeFailure> {
         self.visit_values(len.saturating_mul(2), |values| visitor.visit_map(Items { values, left: len }))
     }
 
@@ -73,29 +74,29 @@ impl<'a, 'de> Decoder<'a, 'de> {
     fn visit_values<T>(
         self,
         count: usize,
-        read: impl FnOnce(Values<'_, 'de>) -> Result<T, DecodeError>,
-    ) -> Result<T, DecodeError> {
+        read: impl FnOnce(Values<'_, 'de>) -> Result<T, DecodeFailure>,
+    ) -> Result<T, DecodeFailure> {
         let depth = self.depth.level().ok_or(DecodeError::TooDeep)?;
         let owed = self.input.owed();
         self.input.owe(count)?;
         let value = read(Values { input: self.input, depth })?;
         if self.input.owed() != owed {
-            return Err(DecodeError::custom("it holds more than the type reads"));
+            return Err(DecodeFailure::custom("it holds more than the type reads"));
         }
         Ok(value)
     }
 }
 
 #[cold]
-fn unexpected(token: Token<'_>, expected: &dyn Expected) -> DecodeError {
-    DecodeError::invalid_type(token.unexpected(), expected)
+fn unexpected(token: Token<'_>, expected: &dyn Expected) -> DecodeFailure {
+    DecodeFailure::invalid_type(token.unexpected(), expected)
 }
 
 macro_rules! forward {
     ($($method:ident)* => $visit:ident) => {
         $(
             #[inline]
-            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeFailure> {
                 self.$visit(visitor)
             }
         )*
@@ -103,11 +104,11 @@ macro_rules! forward {
 }
 
 impl<'de> Deserializer<'de> for Decoder<'_, 'de> {
-    type Error = DecodeError;
+    type Error = DecodeFailure;
 
     /// What serde buffers in front of untagged and tagged enums and flattened fields comes through here, so `Some`
     /// has to stay what it is.
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeFailure> {
         match self.input.token()? {
             Token::Nil => visitor.visit_unit(),
             Token::Some => self.visit_marked(visitor),
@@ -139,7 +140,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, 'de> {
     forward! { deserialize_identifier => deserialize_any }
 
     #[inline]
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeFailure> {
         match self.input.token()? {
             Token::Bool(value) => visitor.visit_bool(value),
             other => Err(unexpected(other, &visitor)),
@@ -147,7 +148,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, 'de> {
     }
 
     #[inline]
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeFailure> {
         match self.input.peek()? {
             format::NIL => {
                 self.input.skip_byte();
@@ -169,7 +170,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, 'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    ) -> Result<V::Value, DecodeFailure> {
         self.visit_nil(visitor)
     }
 
@@ -178,13 +179,13 @@ impl<'de> Deserializer<'de> for Decoder<'_, 'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    ) -> Result<V::Value, DecodeFailure> {
         let depth = self.depth.step().ok_or(DecodeError::TooDeep)?;
         visitor.visit_newtype_struct(Decoder { input: self.input, depth })
     }
 
     #[inline]
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeFailure> {
         match self.input.token()? {
             Token::Seq(len) => self.visit_seq(len, visitor),
             other => Err(unexpected(other, &visitor)),
@@ -192,7 +193,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, 'de> {
     }
 
     #[inline]
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, DecodeFailure> {
         self.deserialize_seq(visitor)
     }
 
@@ -202,12 +203,12 @@ impl<'de> Deserializer<'de> for Decoder<'_, 'de> {
         _: &'static str,
         _: usize,
         visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    ) -> Result<V::Value, DecodeFailure> {
         self.deserialize_seq(visitor)
     }
 
     #[inline]
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeFailure> {
         match self.input.token()? {
             Token::Map(len) => self.visit_map(len, visitor),
             other => Err(unexpected(other, &visitor)),
@@ -221,7 +222,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, 'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    ) -> Result<V::Value, DecodeFailure> {
         match self.input.token()? {
             Token::Map(len) => self.visit_map(len, visitor),
             Token::Seq(len) => self.visit_seq(len, visitor),
@@ -235,7 +236,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, 'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    ) -> Result<V::Value, DecodeFailure> {
         match self.input.token()? {
             Token::Str(variant) => visitor.visit_enum(BorrowedStrDeserializer::new(variant)),
             Token::Map(1) => self.visit_values(2, |values| visitor.visit_enum(Variant(values))),
@@ -243,7 +244,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, 'de> {
         }
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeFailure> {
         self.input.skip_value()?;
         visitor.visit_unit()
     }
@@ -263,7 +264,7 @@ struct Values<'a, 'de> {
 
 impl<'de> Values<'_, 'de> {
     #[inline]
-    fn next<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, DecodeError> {
+    fn next<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, DecodeFailure> {
         self.input.begin_value();
         seed.deserialize(Decoder { input: self.input, depth: self.depth })
     }
@@ -276,13 +277,13 @@ struct Items<'a, 'de> {
 }
 
 impl<'de> SeqAccess<'de> for Items<'_, 'de> {
-    type Error = DecodeError;
+    type Error = DecodeFailure;
 
     #[inline]
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
-    ) -> Result<Option<S::Value>, DecodeError> {
+    ) -> Result<Option<S::Value>, DecodeFailure> {
         match self.left.checked_sub(1) {
             None => Ok(None),
             Some(left) => {
@@ -299,15 +300,15 @@ impl<'de> SeqAccess<'de> for Items<'_, 'de> {
 }
 
 impl<'de> MapAccess<'de> for Items<'_, 'de> {
-    type Error = DecodeError;
+    type Error = DecodeFailure;
 
     #[inline]
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, DecodeError> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, DecodeFailure> {
         self.next_element_seed(seed)
     }
 
     #[inline]
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, DecodeError> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, DecodeFailure> {
         self.values.next(seed)
     }
 
@@ -321,31 +322,31 @@ impl<'de> MapAccess<'de> for Items<'_, 'de> {
 struct Variant<'a, 'de>(Values<'a, 'de>);
 
 impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
-    type Error = DecodeError;
+    type Error = DecodeFailure;
     type Variant = Self;
 
     #[inline]
-    fn variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> Result<(S::Value, Self), DecodeError> {
+    fn variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> Result<(S::Value, Self), DecodeFailure> {
         let variant = self.0.next(seed)?;
         Ok((variant, self))
     }
 }
 
 impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
-    type Error = DecodeError;
+    type Error = DecodeFailure;
 
     #[inline]
-    fn unit_variant(mut self) -> Result<(), DecodeError> {
+    fn unit_variant(mut self) -> Result<(), DecodeFailure> {
         self.0.next(std::marker::PhantomData::<()>)
     }
 
     #[inline]
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> Result<S::Value, DecodeError> {
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> Result<S::Value, DecodeFailure> {
         self.0.next(seed)
     }
 
     #[inline]
-    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, DecodeError> {
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, DecodeFailure> {
         self.0.input.begin_value();
         Decoder { input: self.0.input, depth: self.0.depth }.deserialize_tuple(len, visitor)
     }
@@ -355,7 +356,7 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
         self,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    ) -> Result<V::Value, DecodeFailure> {
         self.0.input.begin_value();
         Decoder { input: self.0.input, depth: self.0.depth }.deserialize_struct("", fields, visitor)
     }

@@ -79,6 +79,12 @@ pub enum DecodeError {
     },
 }
 
+/// The error while serde runs: behind a pointer, so that the many results that are handed up fit a register.
+pub(super) type EncodeFailure = Box<EncodeError>;
+
+/// The same of decoding.
+pub(super) type DecodeFailure = Box<DecodeError>;
+
 impl serde::ser::Error for EncodeError {
     #[cold]
     fn custom<T: Display>(message: T) -> Self {
@@ -86,10 +92,24 @@ impl serde::ser::Error for EncodeError {
     }
 }
 
+impl serde::ser::Error for EncodeFailure {
+    #[cold]
+    fn custom<T: Display>(message: T) -> Self {
+        Self::new(EncodeError::custom(message))
+    }
+}
+
 impl serde::de::Error for DecodeError {
     #[cold]
     fn custom<T: Display>(message: T) -> Self {
         Self::Mismatch { reason: reason(message) }
+    }
+}
+
+impl serde::de::Error for DecodeFailure {
+    #[cold]
+    fn custom<T: Display>(message: T) -> Self {
+        Self::new(DecodeError::custom(message))
     }
 }
 

@@ -68,6 +68,7 @@ impl Family {
     }
 
     /// The head of something of this length, in the fewest bytes.
+    #[inline]
     pub(super) fn head(self, len: u32) -> Head {
         let (of8, of16, of32) = match self {
             Self::Str => (Some(STR8), STR16, STR32),
@@ -101,6 +102,7 @@ impl Head {
         self.len
     }
 
+    #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }

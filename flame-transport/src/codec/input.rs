@@ -2,7 +2,7 @@
 
 use serde::de::Unexpected;
 
-use super::{DecodeError, format};
+use super::{DecodeError, error::DecodeFailure, format};
 
 /// What is left of the bytes, and what is known to be still in them.
 pub(super) struct Input<'de> {
@@ -42,10 +42,10 @@ impl<'de> Input<'de> {
 
     /// Nothing may be left.
     #[inline]
-    pub(super) fn finish(&self) -> Result<(), DecodeError> {
+    pub(super) fn finish(&self) -> Result<(), DecodeFailure> {
         match self.rest.len() {
             0 => Ok(()),
-            bytes => Err(DecodeError::Trailing { bytes }),
+            bytes => Err(DecodeError::Trailing { bytes }.into()),
         }
     }
 
@@ -56,13 +56,13 @@ impl<'de> Input<'de> {
 
     /// So many values are to come now, before those that were to come already.
     #[inline]
-    pub(super) fn owe(&mut self, values: usize) -> Result<(), DecodeError> {
+    pub(super) fn owe(&mut self, values: usize) -> Result<(), DecodeFailure> {
         match self.owed.checked_add(values) {
             Some(owed) if owed <= self.rest.len() => {
                 self.owed = owed;
                 Ok(())
             }
-            _ => Err(DecodeError::Truncated),
+            _ => Err(DecodeError::Truncated.into()),
         }
     }
 
@@ -73,8 +73,8 @@ impl<'de> Input<'de> {
     }
 
     #[inline]
-    pub(super) fn peek(&self) -> Result<u8, DecodeError> {
-        self.rest.first().copied().ok_or(DecodeError::Truncated)
+    pub(super) fn peek(&self) -> Result<u8, DecodeFailure> {
+        Ok(self.rest.first().copied().ok_or(DecodeError::Truncated)?)
     }
 
     #[inline]
@@ -85,7 +85,7 @@ impl<'de> Input<'de> {
     /// Inlined so that its cases meet those of the caller and no token is ever built, which makes reading a small value
     /// two to four times as fast.
     #[inline(always)]
-    pub(super) fn token(&mut self) -> Result<Token<'de>, DecodeError> {
+    pub(super) fn token(&mut self) -> Result<Token<'de>, DecodeFailure> {
         let [byte] = self.array()?;
         Ok(match byte {
             0..=format::POSITIVE_MAX => Token::Unsigned(byte.into()),
@@ -112,7 +112,7 @@ impl<'de> Input<'de> {
             format::EXT16 => match self.array()? {
                 [format::EXT_I128] => Token::I128(i128::from_be_bytes(self.array()?)),
                 [format::EXT_U128] => Token::U128(u128::from_be_bytes(self.array()?)),
-                [_] => return Err(DecodeError::Malformed { byte }),
+                [_] => return Err(DecodeError::Malformed { byte }.into()),
             },
             format::STR8 => self.len8().and_then(|len| self.string(len))?,
             format::STR16 => self.len16().and_then(|len| self.string(len))?,
@@ -123,12 +123,12 @@ impl<'de> Input<'de> {
             format::MAP32 => Token::Map(self.len32()?),
             format::NEGATIVE.. => Token::Signed(i8::from_be_bytes([byte]).into()),
             // The other extensions: nothing that encodes for us writes them.
-            _ => return Err(DecodeError::Malformed { byte }),
+            _ => return Err(DecodeError::Malformed { byte }.into()),
         })
     }
 
     /// Reads over one value of any kind and depth.
-    pub(super) fn skip_value(&mut self) -> Result<(), DecodeError> {
+    pub(super) fn skip_value(&mut self) -> Result<(), DecodeFailure> {
         let before = self.owed;
         self.owe(1)?;
         while self.owed > before {
@@ -144,42 +144,42 @@ impl<'de> Input<'de> {
     }
 
     #[inline]
-    fn bytes(&mut self, len: usize) -> Result<Token<'de>, DecodeError> {
+    fn bytes(&mut self, len: usize) -> Result<Token<'de>, DecodeFailure> {
         self.take(len).map(Token::Bytes)
     }
 
     #[inline]
-    fn string(&mut self, len: usize) -> Result<Token<'de>, DecodeError> {
+    fn string(&mut self, len: usize) -> Result<Token<'de>, DecodeFailure> {
         let bytes = self.take(len)?;
-        std::str::from_utf8(bytes).map(Token::Str).map_err(|_| DecodeError::NotUtf8)
+        Ok(Token::Str(std::str::from_utf8(bytes).map_err(|_| DecodeError::NotUtf8)?))
     }
 
     #[inline]
-    fn len8(&mut self) -> Result<usize, DecodeError> {
+    fn len8(&mut self) -> Result<usize, DecodeFailure> {
         self.array().map(|bytes| u8::from_be_bytes(bytes).into())
     }
 
     #[inline]
-    fn len16(&mut self) -> Result<usize, DecodeError> {
+    fn len16(&mut self) -> Result<usize, DecodeFailure> {
         self.array().map(|bytes| u16::from_be_bytes(bytes).into())
     }
 
     #[inline]
-    fn len32(&mut self) -> Result<usize, DecodeError> {
+    fn len32(&mut self) -> Result<usize, DecodeFailure> {
         // Where 32 bits do not fit, neither do so many bytes.
-        self.array()
-            .and_then(|bytes| u32::from_be_bytes(bytes).try_into().map_err(|_| DecodeError::Truncated))
+        let len = u32::from_be_bytes(self.array()?);
+        Ok(usize::try_from(len).map_err(|_| DecodeError::Truncated)?)
     }
 
     #[inline]
-    fn take(&mut self, len: usize) -> Result<&'de [u8], DecodeError> {
+    fn take(&mut self, len: usize) -> Result<&'de [u8], DecodeFailure> {
         let (taken, rest) = self.rest.split_at_checked(len).ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(taken)
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeFailure> {
         let (taken, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(*taken)

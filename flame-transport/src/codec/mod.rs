@@ -102,7 +102,7 @@ where
     T: Serialize + ?Sized,
 {
     let mut output = Output::new(out, limit);
-    value.serialize(Encoder::new(&mut output))?;
+    value.serialize(Encoder::new(&mut output)).map_err(|failure| *failure)?;
     output.keep();
     Ok(())
 }
@@ -131,7 +131,6 @@ where
     T: Deserialize<'de>,
 {
     let mut input = Input::new(bytes);
-    let value = T::deserialize(Decoder::new(&mut input))?;
-    input.finish()?;
-    Ok(value)
+    let value = T::deserialize(Decoder::new(&mut input)).and_then(|value| input.finish().map(|()| value));
+    value.map_err(|failure| *failure)
 }

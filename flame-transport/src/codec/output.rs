@@ -4,6 +4,7 @@ use bytes::BytesMut;
 
 use super::{
     EncodeError,
+    error::EncodeFailure,
     format::{self, Family},
 };
 
@@ -44,7 +45,7 @@ impl<'b> Output<'b> {
     }
 
     #[inline]
-    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), EncodeFailure> {
         self.make_room(bytes.len())?;
         self.buffer.extend_from_slice(bytes);
         Ok(())
@@ -56,27 +57,28 @@ impl<'b> Output<'b> {
         &mut self,
         marker: u8,
         bytes: [u8; N],
-    ) -> Result<(), EncodeError> {
+    ) -> Result<(), EncodeFailure> {
         self.put(&[marker])?;
         self.put(&bytes)
     }
 
     #[inline]
-    pub(super) fn put_head(&mut self, family: Family, len: u32) -> Result<(), EncodeError> {
-        match family.short(len) {
-            Some(byte) => self.put(&[byte]),
-            None => self.put(family.head(len).as_slice()),
+    pub(super) fn put_head(&mut self, family: Family, len: u32) -> Result<(), EncodeFailure> {
+        match *family.head(len).as_slice() {
+            [byte] => self.put(&[byte]),
+            [marker, len] => self.put(&[marker, len]),
+            ref longer => self.put(longer),
         }
     }
 
     #[inline]
-    pub(super) fn put_str(&mut self, string: &str) -> Result<(), EncodeError> {
+    pub(super) fn put_str(&mut self, string: &str) -> Result<(), EncodeFailure> {
         self.put_sized(Family::Str, string.as_bytes())
     }
 
     /// A string or a byte string with its head.
     #[inline]
-    pub(super) fn put_sized(&mut self, family: Family, bytes: &[u8]) -> Result<(), EncodeError> {
+    pub(super) fn put_sized(&mut self, family: Family, bytes: &[u8]) -> Result<(), EncodeFailure> {
         let len = u32::try_from(bytes.len()).map_err(|_| self.too_large())?;
         self.put_head(family, len)?;
         self.put(bytes)
@@ -90,7 +92,7 @@ impl<'b> Output<'b> {
         family: Family,
         written: u32,
         len: usize,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<(), EncodeFailure> {
         let len = u32::try_from(len).map_err(|_| self.too_large())?;
         let head = family.head(len);
         let old = at + family.head(written).len();
@@ -112,7 +114,7 @@ impl<'b> Output<'b> {
 
     /// Marks what was written from a position on as `Some`, if it would be taken for `None` otherwise. Tells how
     /// many marks now stand there in a row.
-    pub(super) fn mark_some(&mut self, at: usize) -> Result<usize, EncodeError> {
+    pub(super) fn mark_some(&mut self, at: usize) -> Result<usize, EncodeFailure> {
         if !matches!(self.byte_at(at), Some(format::NIL | format::SOME)) {
             return Ok(0);
         }
@@ -125,12 +127,12 @@ impl<'b> Output<'b> {
     }
 
     #[cold]
-    pub(super) fn too_large(&self) -> EncodeError {
-        EncodeError::TooLarge { limit: self.end - self.start }
+    pub(super) fn too_large(&self) -> EncodeFailure {
+        EncodeError::TooLarge { limit: self.end - self.start }.into()
     }
 
     #[inline]
-    fn make_room(&self, len: usize) -> Result<(), EncodeError> {
+    fn make_room(&self, len: usize) -> Result<(), EncodeFailure> {
         if len > self.end.saturating_sub(self.buffer.len()) { Err(self.too_large()) } else { Ok(()) }
     }
 }

@@ -13,6 +13,7 @@ use serde::{
 use super::{
     EncodeError,
     depth::Depth,
+    error::EncodeFailure,
     format::{self, Family},
     output::Output,
 };
@@ -31,14 +32,14 @@ impl<'a, 'b> Encoder<'a, 'b> {
 
     /// For what is inside an `Option` or a newtype.
     #[inline]
-    fn step(self) -> Result<Self, EncodeError> {
+    fn step(self) -> Result<Self, EncodeFailure> {
         let depth = self.depth.step().ok_or(EncodeError::TooDeep)?;
         Ok(Self { depth, ..self })
     }
 
     /// For the content of a variant, whose name this writes.
     #[inline]
-    fn variant(self, name: &'static str) -> Result<Self, EncodeError> {
+    fn variant(self, name: &'static str) -> Result<Self, EncodeFailure> {
         let depth = self.depth.level().ok_or(EncodeError::TooDeep)?;
         self.output.put_head(Family::Map, 1)?;
         self.output.put_str(name)?;
@@ -47,7 +48,7 @@ impl<'a, 'b> Encoder<'a, 'b> {
 
     /// For the values of a sequence or map. The length is a guess until the end.
     #[inline]
-    fn items(self, family: Family, len: Option<usize>) -> Result<Items<'a, 'b>, EncodeError> {
+    fn items(self, family: Family, len: Option<usize>) -> Result<Items<'a, 'b>, EncodeFailure> {
         let depth = self.depth.level().ok_or(EncodeError::TooDeep)?;
         let at = self.output.position();
         let announced = len.and_then(|len| u32::try_from(len).ok()).unwrap_or(0);
@@ -60,7 +61,7 @@ macro_rules! integers {
     ($($method:ident($integer:ty) => $forward:ident)*) => {
         $(
             #[inline]
-            fn $method(self, value: $integer) -> Result<(), EncodeError> {
+            fn $method(self, value: $integer) -> Result<(), EncodeFailure> {
                 self.$forward(value.into())
             }
         )*
@@ -69,7 +70,7 @@ macro_rules! integers {
 
 impl<'a, 'b> Serializer for Encoder<'a, 'b> {
     type Ok = ();
-    type Error = EncodeError;
+    type Error = EncodeFailure;
     type SerializeSeq = Items<'a, 'b>;
     type SerializeTuple = Items<'a, 'b>;
     type SerializeTupleStruct = Items<'a, 'b>;
@@ -79,7 +80,7 @@ impl<'a, 'b> Serializer for Encoder<'a, 'b> {
     type SerializeStructVariant = Items<'a, 'b>;
 
     #[inline]
-    fn serialize_bool(self, value: bool) -> Result<(), EncodeError> {
+    fn serialize_bool(self, value: bool) -> Result<(), EncodeFailure> {
         self.output.put(&[if value { format::TRUE } else { format::FALSE }])
     }
 
@@ -93,7 +94,7 @@ impl<'a, 'b> Serializer for Encoder<'a, 'b> {
     }
 
     #[inline]
-    fn serialize_u64(self, value: u64) -> Result<(), EncodeError> {
+    fn serialize_u64(self, value: u64) -> Result<(), EncodeFailure> {
         if let Ok(value) = u8::try_from(value) {
             if value <= format::POSITIVE_MAX {
                 self.output.put(&[value])
@@ -110,7 +111,7 @@ impl<'a, 'b> Serializer for Encoder<'a, 'b> {
     }
 
     #[inline]
-    fn serialize_i64(self, value: i64) -> Result<(), EncodeError> {
+    fn serialize_i64(self, value: i64) -> Result<(), EncodeFailure> {
         if let Ok(value) = u64::try_from(value) {
             self.serialize_u64(value)
         } else if let Ok(value) = i8::try_from(value) {
@@ -129,7 +130,7 @@ impl<'a, 'b> Serializer for Encoder<'a, 'b> {
         }
     }
 
-    fn serialize_u128(self, value: u128) -> Result<(), EncodeError> {
+    fn serialize_u128(self, value: u128) -> Result<(), EncodeFailure> {
         match u64::try_from(value) {
             Ok(value) => self.serialize_u64(value),
             Err(_) => {
@@ -139,7 +140,7 @@ impl<'a, 'b> Serializer for Encoder<'a, 'b> {
         }
     }
 
-    fn serialize_i128(self, value: i128) -> Result<(), EncodeError> {
+    fn serialize_i128(self, value: i128) -> Result<(), EncodeFailure> {
         match (u64::try_from(value), i64::try_from(value)) {
             (Ok(value), _) => self.serialize_u64(value),
             (_, Ok(value)) => self.serialize_i64(value),
@@ -151,53 +152,54 @@ impl<'a, 'b> Serializer for Encoder<'a, 'b> {
     }
 
     #[inline]
-    fn serialize_f32(self, value: f32) -> Result<(), EncodeError> {
+    fn serialize_f32(self, value: f32) -> Result<(), EncodeFailure> {
         self.output.put_marked(format::F32, value.to_be_bytes())
     }
 
     #[inline]
-    fn serialize_f64(self, value: f64) -> Result<(), EncodeError> {
+    fn serialize_f64(self, value: f64) -> Result<(), EncodeFailure> {
         self.output.put_marked(format::F64, value.to_be_bytes())
     }
 
     #[inline]
-    fn serialize_char(self, value: char) -> Result<(), EncodeError> {
+    fn serialize_char(self, value: char) -> Result<(), EncodeFailure> {
         self.output.put_str(value.encode_utf8(&mut [0; 4]))
     }
 
     #[inline]
-    fn serialize_str(self, value: &str) -> Result<(), EncodeError> {
+    fn serialize_str(self, value: &str) -> Result<(), EncodeFailure> {
         self.output.put_str(value)
     }
 
     #[inline]
-    fn serialize_bytes(self, value: &[u8]) -> Result<(), EncodeError> {
+    fn serialize_bytes(self, value: &[u8]) -> Result<(), EncodeFailure> {
         self.output.put_sized(Family::Bin, value)
     }
 
     #[inline]
-    fn serialize_none(self) -> Result<(), EncodeError> {
+    fn serialize_none(self) -> Result<(), EncodeFailure> {
         self.serialize_unit()
     }
 
     #[inline]
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeFailure> {
         let at = self.output.position();
         let depth = self.depth;
         let Encoder { output, depth: inside } = self.step()?;
         value.serialize(Encoder { output: &mut *output, depth: inside })?;
         let marks = output.mark_some(at)?;
         // The reader meets the marks one inside the other.
-        depth.levels(marks).map(|_| ()).ok_or(EncodeError::TooDeep)
+        depth.levels(marks).ok_or(EncodeError::TooDeep)?;
+        Ok(())
     }
 
     #[inline]
-    fn serialize_unit(self) -> Result<(), EncodeError> {
+    fn serialize_unit(self) -> Result<(), EncodeFailure> {
         self.output.put(&[format::NIL])
     }
 
     #[inline]
-    fn serialize_unit_struct(self, _: &'static str) -> Result<(), EncodeError> {
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), EncodeFailure> {
         self.serialize_unit()
     }
 
@@ -207,7 +209,7 @@ impl<'a, 'b> Serializer for Encoder<'a, 'b> {
         _: &'static str,
         _: u32,
         variant: &'static str,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<(), EncodeFailure> {
         self.output.put_str(variant)
     }
 
@@ -216,7 +218,7 @@ impl<'a, 'b> Serializer for Encoder<'a, 'b> {
         self,
         _: &'static str,
         value: &T,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<(), EncodeFailure> {
         value.serialize(self.step()?)
     }
 
@@ -227,22 +229,22 @@ impl<'a, 'b> Serializer for Encoder<'a, 'b> {
         _: u32,
         variant: &'static str,
         value: &T,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<(), EncodeFailure> {
         value.serialize(self.variant(variant)?)
     }
 
     #[inline]
-    fn serialize_seq(self, len: Option<usize>) -> Result<Items<'a, 'b>, EncodeError> {
+    fn serialize_seq(self, len: Option<usize>) -> Result<Items<'a, 'b>, EncodeFailure> {
         self.items(Family::Seq, len)
     }
 
     #[inline]
-    fn serialize_tuple(self, len: usize) -> Result<Items<'a, 'b>, EncodeError> {
+    fn serialize_tuple(self, len: usize) -> Result<Items<'a, 'b>, EncodeFailure> {
         self.items(Family::Seq, Some(len))
     }
 
     #[inline]
-    fn serialize_tuple_struct(self, _: &'static str, len: usize) -> Result<Items<'a, 'b>, EncodeError> {
+    fn serialize_tuple_struct(self, _: &'static str, len: usize) -> Result<Items<'a, 'b>, EncodeFailure> {
         self.items(Family::Seq, Some(len))
     }
 
@@ -253,19 +255,19 @@ impl<'a, 'b> Serializer for Encoder<'a, 'b> {
         _: u32,
         variant: &'static str,
         len: usize,
-    ) -> Result<Items<'a, 'b>, EncodeError> {
+    ) -> Result<Items<'a, 'b>, EncodeFailure> {
         self.variant(variant)?.items(Family::Seq, Some(len))
     }
 
     #[inline]
-    fn serialize_map(self, len: Option<usize>) -> Result<Items<'a, 'b>, EncodeError> {
+    fn serialize_map(self, len: Option<usize>) -> Result<Items<'a, 'b>, EncodeFailure> {
         // serde's derive never tells the length of a struct with flattened fields, and it is the only sign of one.
         let plain_keys = len.is_none();
         Ok(Items { plain_keys, ..self.items(Family::Map, len)? })
     }
 
     #[inline]
-    fn serialize_struct(self, _: &'static str, len: usize) -> Result<Items<'a, 'b>, EncodeError> {
+    fn serialize_struct(self, _: &'static str, len: usize) -> Result<Items<'a, 'b>, EncodeFailure> {
         self.items(Family::Map, Some(len))
     }
 
@@ -276,12 +278,12 @@ impl<'a, 'b> Serializer for Encoder<'a, 'b> {
         _: u32,
         variant: &'static str,
         len: usize,
-    ) -> Result<Items<'a, 'b>, EncodeError> {
+    ) -> Result<Items<'a, 'b>, EncodeFailure> {
         self.variant(variant)?.items(Family::Map, Some(len))
     }
 
     /// Formats into the buffer, without a string in between.
-    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), EncodeFailure> {
         let at = self.output.position();
         self.output.put_head(Family::Str, 0)?;
         let start = self.output.position();
@@ -289,7 +291,7 @@ impl<'a, 'b> Serializer for Encoder<'a, 'b> {
         let formatted = write!(text, "{value}");
         match (text.failed, formatted) {
             (Some(error), _) => Err(error),
-            (None, Err(fmt::Error)) => Err(EncodeError::custom("its Display failed")),
+            (None, Err(fmt::Error)) => Err(EncodeFailure::custom("its Display failed")),
             (None, Ok(())) => {
                 let len = self.output.position() - start;
                 self.output.correct_head(at, Family::Str, 0, len)
@@ -321,33 +323,33 @@ pub(super) struct Items<'a, 'b> {
 
 impl Items<'_, '_> {
     #[inline]
-    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeFailure> {
         self.values += 1;
         value.serialize(Encoder { output: &mut *self.output, depth: self.depth })
     }
 
     #[inline]
-    fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
+    fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeFailure> {
         let at = self.output.position();
         self.value(key)?;
         if self.plain_keys && !self.output.byte_at(at).is_some_and(format::is_plain_key) {
-            return Err(EncodeError::FlattenedKey);
+            return Err(EncodeError::FlattenedKey.into());
         }
         Ok(())
     }
 
     #[inline]
-    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), EncodeError> {
+    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), EncodeFailure> {
         self.values += 1;
         self.output.put_str(name)?;
         self.value(value)
     }
 
     #[inline]
-    fn finish(self) -> Result<(), EncodeError> {
+    fn finish(self) -> Result<(), EncodeFailure> {
         let len = match self.family {
             Family::Map if self.values.is_multiple_of(2) => self.values / 2,
-            Family::Map => return Err(EncodeError::custom("a map has a key without a value")),
+            Family::Map => return Err(EncodeFailure::custom("a map has a key without a value")),
             _ => self.values,
         };
         if len == self.announced as usize {
@@ -362,19 +364,19 @@ macro_rules! items {
         $(
             impl $compound for Items<'_, '_> {
                 type Ok = ();
-                type Error = EncodeError;
+                type Error = EncodeFailure;
                 $(
                     #[inline]
                     fn $method<T: Serialize + ?Sized>(
                         &mut self,
                         $($key: $key_type,)?
                         value: &T,
-                    ) -> Result<(), EncodeError> {
+                    ) -> Result<(), EncodeFailure> {
                         self.$forward($($key,)? value)
                     }
                 )*
                 #[inline]
-                fn end(self) -> Result<(), EncodeError> {
+                fn end(self) -> Result<(), EncodeFailure> {
                     self.finish()
                 }
             }
@@ -395,7 +397,7 @@ items! {
 /// Takes text, and remembers why it could not.
 struct Text<'a, 'b> {
     output: &'a mut Output<'b>,
-    failed: Option<EncodeError>,
+    failed: Option<EncodeFailure>,
 }
 
 impl Write for Text<'_, '_> {

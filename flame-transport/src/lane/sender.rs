@@ -193,23 +193,21 @@ impl<W> Sender<W> {
         body: Body<'_>,
         waiter: W,
         room: Room,
-    ) -> Result<Asked, (Refused, W)> {
+    ) -> Result<Asked, (Refused, Option<W>)> {
         if self.questions.len() >= MAX_QUESTIONS {
-            return Err((self.lane(key).err().unwrap_or(Refused::Full), waiter));
+            return Err((self.lane(key).err().unwrap_or(Refused::Full), Some(waiter)));
         }
         let serial = self.next_serial;
         self.next_serial += 1;
-        let slot = self.questions.insert(Question { lane: key, serial, waiter: None });
+        let slot = self.questions.insert(Question { lane: key, serial, waiter: Some(waiter) });
         // The table holds at most `MAX_QUESTIONS`, so its keys fit.
         let number = slot as u32;
-        if let Err(refused) = self.submit(key, |port| Kind::Ask { port, question: number }, body, room) {
-            self.questions.try_remove(slot);
-            return Err((refused, waiter));
+        match self.submit(key, |port| Kind::Ask { port, question: number }, body, room) {
+            Ok(()) => Ok(Asked { number, serial }),
+            Err(refused) => {
+                Err((refused, self.questions.try_remove(slot).and_then(|question| question.waiter)))
+            }
         }
-        if let Some(question) = self.questions.get_mut(slot) {
-            question.waiter = Some(waiter);
-        }
-        Ok(Asked { number, serial })
     }
 
     pub(crate) fn is_closed(&self, key: usize) -> bool {

@@ -87,6 +87,25 @@ pub(crate) fn put(out: &mut BytesMut, kind: Kind, body: &[u8]) {
 #[inline]
 pub(crate) fn put_head(out: &mut BytesMut, kind: Kind, body: usize) {
     let parts = parts(kind);
+    match (parts.first, parts.second, parts.third) {
+        // Most heads are of small numbers only: each of them is its own varint.
+        (first @ ..ONE_BYTE, None, None) if body < SHORT => {
+            out.extend_from_slice(&[body as u8 + 1, first as u8]);
+        }
+        (first @ ..ONE_BYTE, Some(second @ ..ONE_BYTE_32), None) if body < SHORT => {
+            out.extend_from_slice(&[body as u8 + 2, first as u8, second as u8]);
+        }
+        _ => put_long_head(out, &parts, body),
+    }
+}
+
+/// From here on a number takes more bytes than one.
+const ONE_BYTE: u64 = 0x80;
+const ONE_BYTE_32: u32 = 0x80;
+/// The length of a frame with a shorter body takes one byte, if no number of its head takes more.
+const SHORT: usize = 0x80 - 2;
+
+fn put_long_head(out: &mut BytesMut, parts: &Parts, body: usize) {
     // Made apart and appended once: the buffer looks for room at each append.
     let mut head = HeadBytes { bytes: [0; MAX_HEAD], len: 0 };
     head.number((parts.len() + body) as u64);
