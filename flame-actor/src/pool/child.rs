@@ -95,6 +95,7 @@ impl<A: Actor<Context = Context<A>>> Child<A> {
     pub fn stop(self, reason: impl Into<String>, grace: Duration) -> Watch {
         let Self { address, ownership } = self;
         let watch = address.watch();
+        address.keep_until_end();
         // It has to fit into a notice.
         ownership.stop(Some(cut(reason.into())), Some(grace));
         watch

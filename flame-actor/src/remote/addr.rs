@@ -248,6 +248,13 @@ impl<A: Actor<Context = Context<A>>> RemoteAddr<A> {
         id
     }
 
+    /// See [`Remote::keep_until_end`].
+    pub(crate) fn keep_until_end(&self) {
+        if let Target::Remote(remote) = &self.target {
+            remote.keep_until_end();
+        }
+    }
+
     /// The same without its type.
     pub(crate) fn to_any(&self) -> AnyAddr {
         AnyAddr(match &self.target {

@@ -253,6 +253,13 @@ impl Remote {
         }
     }
 
+    /// Keeps the actor reachable until it has ended: that nobody has its address any more must not overtake the word of why it
+    /// is to stop.
+    pub(crate) fn keep_until_end(self: &Arc<Self>) {
+        // Not taken back: that it ends, or its node, is what comes next.
+        drop(self.watch(Notify::Hold(Arc::clone(self) as Keeper)));
+    }
+
     /// Has someone told of the loss of the actor's node; of the actor's end while it has none.
     pub(super) fn watch_node(&self, notify: Notify) -> EndWatch {
         let Some(line) = self.line() else { return self.watch(notify) };

@@ -25,7 +25,7 @@ use actix::{Message, Recipient};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::remote::{DownReason, Peer};
+use crate::remote::{DownReason, Keeper, Peer};
 
 /// What is watched is gone: told once to each who watches it, as the output of a [`Watch`] or as a message.
 #[derive(Message, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +125,8 @@ pub(crate) enum Notify {
     Recipient(WatchId, Recipient<Down>),
     /// Someone on another node, under its number for the watch.
     Node(Weak<Peer>, u64),
+    /// Nobody: something is held until then.
+    Hold(Keeper),
 }
 
 impl Notify {
@@ -137,6 +139,7 @@ impl Notify {
                     peer.tell_down(number, &reason);
                 }
             }
+            Self::Hold(held) => drop(held),
         }
     }
 
@@ -146,6 +149,7 @@ impl Notify {
             Self::Future(watch) => !watch.is_closed(),
             Self::Recipient(_, recipient) => recipient.connected(),
             Self::Node(peer, _) => peer.strong_count() > 0,
+            Self::Hold(_) => true,
         }
     }
 }

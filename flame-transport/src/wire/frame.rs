@@ -329,6 +329,21 @@ mod tests {
     }
 
     #[test]
+    fn heads_whose_numbers_just_fit_a_byte_or_do_not_come_back() {
+        let edges = |number: u32| number - 3..number + 3;
+        for (len, port, question) in edges(128).flat_map(|len| {
+            edges(32).flat_map(move |port| edges(128).map(move |question| (len as usize, port, question)))
+        }) {
+            for kind in [Kind::Tell { port }, Kind::Ask { port, question }, Kind::Reply { question: port }] {
+                let mut out = BytesMut::new();
+                put(&mut out, kind, &vec![7; len]);
+                let frame = peek(&out, WHOLE).unwrap().unwrap();
+                assert_eq!((frame.kind, frame.body.len(), frame.len), (kind, len, out.len()));
+            }
+        }
+    }
+
+    #[test]
     fn a_small_tell_costs_two_bytes_and_an_ask_three() {
         let (mut tell, mut ask) = (BytesMut::new(), BytesMut::new());
         put(&mut tell, Kind::Tell { port: 3 }, &[0; 64]);
