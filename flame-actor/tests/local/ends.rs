@@ -1,10 +1,19 @@
 //! How a pool stops.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use actix::prelude::*;
-use flame_actor::{CallError, RemoteRecipient, pool::machine::Failure, task};
+use flame_actor::{
+    CallError, Pool, RemoteRecipient,
+    backend::{Backend, Boot, BootError, BoxFuture, ExitReason, Instance, LocalBackend},
+    pool::machine::Failure,
+    task,
+};
 use rustix::process::{Signal, getpid, kill_process};
+use tokio::sync::{Notify, watch};
 
 use crate::support::{Log, Note, Notes, builder, soon, until, until_notes};
 
@@ -92,4 +101,83 @@ async fn sigterm_to_the_parent_drains_the_pools_that_were_built_so_and_no_other(
     soon(told.stopped()).await;
     assert_eq!(running.await.unwrap().unwrap(), 7);
     soon(untold.call(nothing::task())).await.unwrap();
+}
+
+/// Lets `held` go on: its runners are threads of this process.
+static GO: Notify = Notify::const_new();
+
+/// Says that it runs, and is done when it may go on.
+#[task]
+async fn held(to: RemoteRecipient<Note>) -> u32 {
+    to.send(Note(1)).await.unwrap();
+    GO.notified().await;
+    7
+}
+
+/// Boots a runner whose exit is told before it has gone.
+#[derive(Clone, Default)]
+struct Hasty {
+    runner: Arc<OnceLock<Arc<dyn Instance>>>,
+    exit: watch::Sender<Option<ExitReason>>,
+    heard: Arc<Notify>,
+}
+
+impl Backend for Hasty {
+    fn name(&self) -> &str {
+        "hasty"
+    }
+
+    fn boot(&self, boot: Boot) -> BoxFuture<Result<Arc<dyn Instance>, BootError>> {
+        let (booting, hasty) = (LocalBackend::new().boot(boot), self.clone());
+        Box::pin(async move {
+            hasty.runner.set(booting.await?).expect("one runner");
+            Ok(Arc::new(hasty) as Arc<dyn Instance>)
+        })
+    }
+}
+
+impl Instance for Hasty {
+    fn describe(&self) -> String {
+        "hasty".to_owned()
+    }
+
+    fn exited(&self) -> BoxFuture<ExitReason> {
+        let (mut exit, heard) = (self.exit.subscribe(), Arc::clone(&self.heard));
+        Box::pin(async move {
+            let exit = exit.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+            heard.notify_one();
+            exit
+        })
+    }
+
+    fn terminate(&self) {
+        self.runner.get().unwrap().terminate();
+    }
+
+    fn kill(&self) {
+        self.terminate();
+    }
+}
+
+impl std::fmt::Debug for Hasty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hasty")
+    }
+}
+
+#[actix::test]
+async fn what_a_runner_says_before_its_goodbye_counts_though_its_exit_is_heard_first() {
+    // In order, and with a thread left behind.
+    for exit in [ExitReason::Exited { code: 0 }, ExitReason::Unknown { detail: "a thread".to_owned() }] {
+        let backend = Hasty::default();
+        let pool = Pool::builder("hasty").max(1).backend(backend.clone()).start().unwrap();
+        let log = Log::default().start();
+        let running = actix_rt::spawn(pool.call(held::task(log.clone().recipient().into())));
+        until_notes(&log, &[1]).await;
+        backend.exit.send_replace(Some(exit));
+        soon(backend.heard.notified()).await;
+        GO.notify_one();
+        assert_eq!(soon(running).await.unwrap().unwrap(), 7);
+        soon(pool.stop()).await;
+    }
 }
