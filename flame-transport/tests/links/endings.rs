@@ -10,11 +10,20 @@ use flame_transport::{AskError, Body, LinkConfig, LinkLost, MAIN_PORT, SendError
 
 use crate::support::{joined, linked, linked_with, next, node, soon};
 
+const PING: Duration = Duration::from_millis(50);
+const LEASE: Duration = Duration::from_secs(1);
+
+/// A short lease, and patience of QUIC's own far beyond it: it is the lease that ends such a link.
 fn quick() -> LinkConfig {
     LinkConfig::default()
-        .with_ping_interval(Duration::from_millis(50))
-        .with_lease(Duration::from_millis(300))
-        .with_idle_timeout(Duration::from_millis(300))
+        .with_ping_interval(PING)
+        .with_lease(LEASE)
+        .with_idle_timeout(Duration::from_secs(60))
+}
+
+/// Whether a link that began then has ended by its lease, neither early nor late.
+fn is_in_time(begin: Instant) -> bool {
+    (LEASE - PING..LEASE * 3).contains(&begin.elapsed())
 }
 
 #[tokio::test]
@@ -123,9 +132,9 @@ async fn a_lost_link_is_told_once_and_fails_all_that_waits() {
 #[tokio::test]
 async fn an_idle_link_outlives_many_leases() {
     let (parent, runner, _listener) = linked_with(quick()).await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(LEASE * 5).await;
     assert_eq!((parent.link.lost(), runner.link.lost()), (None, None));
-    assert!(parent.link.last_heard().elapsed() < Duration::from_millis(300));
+    assert!(parent.link.last_heard().elapsed() < LEASE);
 }
 
 #[tokio::test]
@@ -133,20 +142,18 @@ async fn a_runner_whose_pings_are_not_answered_ends_by_its_lease() {
     let (parent, runner, _listener) = joined(quick()).await;
     // QUIC itself goes on answering: only the link's own pings are not.
     let _silent = parent.into_parts();
-    let start = Instant::now();
+    let begin = Instant::now();
     let runner = node(runner);
     assert_eq!(soon(runner.link.ended()).await, LinkLost::LeaseExpired);
-    let took = start.elapsed();
-    assert!((Duration::from_millis(250)..Duration::from_millis(900)).contains(&took), "{took:?}");
+    assert!(is_in_time(begin), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
 async fn a_parent_gives_up_a_runner_that_does_not_ping() {
     let (parent, runner, _listener) = joined(quick()).await;
     let _silent = runner.into_parts();
-    let start = Instant::now();
+    let begin = Instant::now();
     let parent = node(parent);
     assert_eq!(soon(parent.link.ended()).await, LinkLost::TimedOut);
-    let took = start.elapsed();
-    assert!((Duration::from_millis(250)..Duration::from_millis(900)).contains(&took), "{took:?}");
+    assert!(is_in_time(begin), "{:?}", begin.elapsed());
 }
