@@ -1,7 +1,7 @@
 //! Death watch: one [`Down`] for each who watches an actor or a node.
 //!
-//! A watch that is placed holds no reference: it keeps no actor alive. Its word travels as a notice of the link's control stream, so
-//! that no message, however long or however many, holds it up.
+//! A watch that is placed holds no reference, but where that is what it is placed for: it keeps no actor alive. Its word travels as
+//! a notice of the link's control stream, so that no message, however long or however many, holds it up.
 //!
 //! | module | what it holds |
 //! |---|---|

@@ -109,7 +109,9 @@ impl Commissions {
         let stage = self.children().remove(&child);
         // One that is starting is let go when it has started.
         if let Some(Stage::Started(ownership, remote)) = stage {
-            remote.keep_until_end();
+            if reason.is_some() {
+                remote.keep_until_end();
+            }
             ownership.stop(reason, grace);
         }
     }
