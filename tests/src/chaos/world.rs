@@ -16,7 +16,9 @@ use super::{
     Harm, Length, Plan, Random, Report,
     witness::{Note, Scribe, Testify, Witness, chore},
 };
-use crate::support::{Fleet, Process, open_files, resident_bytes, threads};
+use crate::support::{
+    Fleet, Process, names_of_files, names_of_threads, open_files, resident_bytes, threads, until,
+};
 
 /// Files and threads that are made once and kept, whenever that is. What leaks with each runner is more in the end.
 const ONCE: usize = 4;
@@ -73,6 +75,9 @@ impl World {
         while first.call(crate::process_id::task()).await.is_err() {}
         first.stop().await;
         drop(first);
+        // The threads of its links end behind it: they must not count as what was there before.
+        let is_of_links = |name: &String| name.starts_with("parent-");
+        until("they have ended", || !names_of_threads(process::id()).iter().any(is_of_links)).await;
         let (files, threads) = (open_files(process::id()) + ONCE, threads(process::id()) + ONCE);
 
         let fleet = Fleet::new();
@@ -305,7 +310,7 @@ impl World {
             self.report.problems.push(format!("the pool does not work in the end: {error}"));
         }
         let pool = self.pool.clone();
-        let idle = || pool.inspect().held == 0 && pool.inspect().waiting == 0;
+        let idle = move || pool.inspect().held == 0 && pool.inspect().waiting == 0;
         self.wait_for("slots are left over", Duration::from_secs(10), idle).await;
         if tokio::time::timeout(SHUTDOWN + Duration::from_secs(15), self.pool.stop()).await.is_err() {
             self.report.problems.push(format!("the pool does not stop: {:?}", self.pool.inspect()));
@@ -364,8 +369,10 @@ impl World {
         if !left.is_empty() {
             self.report.problems.push(format!("children are left over: {left:?}"));
         }
-        let Self { pool, fleet, files, threads: thread_count, mut report, .. } = self;
-        drop(pool);
+        let (files, thread_count) = (self.files, self.threads);
+        let mut report = std::mem::take(&mut self.report);
+        // All that holds the pool or an actor of it.
+        drop(self);
         let same = move || open_files(process::id()) <= files && threads(process::id()) <= thread_count;
         let end = Instant::now() + Duration::from_secs(10);
         while !same() && Instant::now() < end {
@@ -373,7 +380,8 @@ impl World {
         }
         let now = (open_files(process::id()), threads(process::id()));
         if now.0 > files {
-            report.problems.push(format!("{} files are open, {files} were before", now.0));
+            let names = names_of_files(process::id());
+            report.problems.push(format!("{} files are open, {files} were before: {names:?}", now.0));
         }
         if now.1 > thread_count {
             report.problems.push(format!("there are {} threads, {thread_count} were before", now.1));

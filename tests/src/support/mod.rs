@@ -16,4 +16,7 @@ pub use fleet::Fleet;
 pub use gate::{Gate, begun};
 pub use harness::{main, run, soon, until, within};
 pub use log::{capture_logs, log_lines};
-pub use process::{Process, children, is_alive, open_files, resident_bytes, signal, threads};
+pub use process::{
+    Process, children, is_alive, names_of_files, names_of_threads, open_files, resident_bytes, signal,
+    threads,
+};

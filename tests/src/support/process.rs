@@ -96,6 +96,22 @@ pub fn open_files(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
+/// What those files are: their names, or kinds and numbers.
+#[must_use]
+pub fn names_of_files(pid: u32) -> Vec<String> {
+    let links = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    links.filter_map(|link| Some(fs::read_link(link.path()).ok()?.display().to_string())).collect()
+}
+
+/// What the threads of a process are called.
+#[must_use]
+pub fn names_of_threads(pid: u32) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks
+        .filter_map(|task| Some(fs::read_to_string(task.path().join("comm")).ok()?.trim_end().to_owned()))
+        .collect()
+}
+
 /// How many threads a process has.
 #[must_use]
 pub fn threads(pid: u32) -> usize {
