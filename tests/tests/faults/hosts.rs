@@ -81,12 +81,12 @@ async fn a_task_that_never_yields_gets_its_runner_ended_and_its_caller_told_in_t
 }
 
 async fn a_runner_without_processor_time_is_not_taken_for_lost() {
-    let group = ControlGroup::new(Controller::Cpu(10));
+    let group = ControlGroup::new(Controller::Cpu(20));
     let fleet = Fleet::new();
     let pool = builder("starved").backend(fleet.clone()).timeout(Duration::from_secs(60)).start().unwrap();
     let pid = pool.call(process_id::task()).await.unwrap();
     group.take(pid);
-    // It calculates without pause for longer than its link may be silent, with a tenth of a processor.
+    // It calculates without pause for longer than its link may be silent, with a fifth of a processor.
     let calls: Vec<_> = (0..4).map(|_| actix::spawn(pool.call(calculate::task(8_000)))).collect();
     for call in calls {
         assert_eq!(within(Duration::from_secs(60), "the calculation", call).await.unwrap().unwrap(), pid);
