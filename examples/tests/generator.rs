@@ -193,7 +193,7 @@ async fn chunks_keep_their_order_when_several_are_on_their_way() {
 async fn a_slow_caller_slows_the_sender_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     // Large images, so that few of them fill what lies between the caller and the video.
-    let noise = "testsrc2=size=640x360:rate=10:duration=30,noise=alls=60:allf=t";
+    let noise = "testsrc2=size=640x360:rate=10:duration=12,noise=alls=60:allf=t";
     let path = clip(folder.path(), "long.mkv", noise, "-c:v mjpeg -q:v 2");
     let video = std::fs::read(&path).unwrap();
     let mut scene = Scene::new("0.1");

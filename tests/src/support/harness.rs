@@ -1,6 +1,6 @@
 //! A test executable's `main`, and how its tests wait.
 
-use std::{env, future::Future, process::ExitCode, time::Duration};
+use std::{env, future::Future, num::NonZero, process::ExitCode, thread, time::Duration};
 
 use actix::System;
 use libtest_mimic::{Arguments, Trial};
@@ -10,6 +10,9 @@ type Apps = fn(name: &str, args: &[String]);
 
 /// No test takes so long, on a machine that has other work too.
 const LONGEST: Duration = Duration::from_secs(240);
+
+/// How many tests run at a time at least: most of them wait for most of their time.
+const AT_ONCE: usize = 3;
 
 /// The argument before an app's name.
 pub(super) const APP: &str = "--app";
@@ -29,7 +32,10 @@ pub fn main(apps: Apps, tests: impl IntoIterator<Item = Vec<Trial>>) -> ExitCode
     }
     super::capture_logs();
     let trials: Vec<Trial> = tests.into_iter().flatten().collect();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    arguments.test_threads.get_or_insert(cpus.max(AT_ONCE));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// Runs a test in an actix system, as an app would.
