@@ -24,7 +24,7 @@ use crate::{
     context::Context as Carried,
     delivery::{fate::Fate, lane::Lane, panics::words_of},
     registry::Registry,
-    remote::{DownReason, ExportedChild, Peer, answer_naming, parse, scope},
+    remote::{DownReason, ExportedChild, Peer, Unread, answer_naming, scope},
 };
 
 /// Decodes an actor's value and starts it, on the arbiter that it is called on.
@@ -36,7 +36,7 @@ pub type PlaceFn = fn(Start);
 pub struct Start {
     pub(super) host: Arc<Host>,
     pub(super) peer: Arc<Peer>,
-    pub(super) body: Bytes,
+    pub(super) body: Unread,
     pub(super) owed: Owed,
     pub(super) child: u64,
     pub(super) stop: StopHandle,
@@ -70,10 +70,10 @@ impl std::fmt::Debug for Start {
 
 /// Decodes a value of the type `A` and starts it.
 pub(crate) fn place<A: Actor<Context = Context<A>> + Serialize + DeserializeOwned>(start: Start) {
-    let Start { host, peer, body, owed, child, stop, busy, supervised, own } = start;
+    let Start { host, peer, mut body, owed, child, stop, busy, supervised, own } = start;
     let refuse = |owed: Owed, failure: StartFailure| owed.refuse(Body::Own(failure.encode()));
     let actor = catch_unwind(AssertUnwindSafe(|| {
-        let parts = parse(&body, &peer).map_err(|_| "its references are gone".to_owned())?;
+        let parts = body.parse().map_err(|_| "its references are gone".to_owned())?;
         let context = Carried::decode(parts.context).map_err(|_| "its context is malformed".to_owned())?;
         let actor = context.enter(|| scope::decode::<A>(parts.payload, parts.table));
         Ok((context, actor.map_err(|error| error.to_string())?))

@@ -38,7 +38,7 @@ pub use snapshot::publish_snapshot;
 use crate::{
     context::Context,
     registry::Registry,
-    remote::{DownReason, Peer, PeerEvents},
+    remote::{DownReason, Peer, PeerEvents, Unread},
 };
 use arbiters::{Arbiters, OwnArbiter, Seen, Turn};
 use ledger::{Ledger, Work};
@@ -199,6 +199,7 @@ impl Host {
         let Some((order, inner)) = split(body) else {
             return refuse(owed, StartFailure::Undecodable("the order".into()));
         };
+        let inner = Unread::new(inner, peer);
         let Ok(registry) = Registry::get() else {
             return refuse(owed, StartFailure::Unknown("anything: its registry is broken".into()));
         };

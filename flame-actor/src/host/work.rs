@@ -9,7 +9,6 @@ use std::{
     time::Instant,
 };
 
-use bytes::Bytes;
 use flame_transport::{Body, Owed};
 use futures_util::FutureExt;
 
@@ -21,7 +20,7 @@ use super::{
 use crate::{
     context::Context,
     delivery::panics::words_of,
-    remote::{Keeper, Peer, parse},
+    remote::{Keeper, Peer, Unread},
     task::{EncodedOutput, References, RunFn, TaskRun},
 };
 
@@ -29,7 +28,7 @@ use crate::{
 pub(super) struct Job {
     pub(super) host: Arc<Host>,
     pub(super) run: RunFn,
-    pub(super) body: Bytes,
+    pub(super) body: Unread,
     pub(super) owed: Owed,
     pub(super) peer: Arc<Peer>,
     pub(super) deadline: Option<Instant>,
@@ -53,7 +52,8 @@ impl Job {
         if self.is_late() {
             return refuse(self.owed, &StartFailure::TimedOut);
         }
-        match self.running.during(|| decode(&self)) {
+        let running = self.running.clone();
+        match running.during(|| decode(&mut self)) {
             Ok((context, work)) => {
                 self.context = context;
                 self.go_on(work);
@@ -152,10 +152,10 @@ impl Job {
 }
 
 /// The task, ready to run, and its context.
-fn decode(job: &Job) -> Result<(Context, TaskRun<EncodedOutput>), StartFailure> {
+fn decode(job: &mut Job) -> Result<(Context, TaskRun<EncodedOutput>), StartFailure> {
     let Job { run, body, peer, deadline, .. } = job;
     let started = catch_unwind(AssertUnwindSafe(|| {
-        let parts = parse(body, peer).map_err(|_| "its references are gone".to_owned())?;
+        let parts = body.parse().map_err(|_| "its references are gone".to_owned())?;
         let context = Context::decode(parts.context).map_err(|_| "its context is malformed".to_owned())?;
         let context = deadline.map_or_else(|| context.clone(), |deadline| context.with_deadline(deadline));
         let run = || run(parts.payload, References(parts.table), peer.max_message());

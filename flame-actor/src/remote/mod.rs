@@ -47,7 +47,7 @@ pub(crate) use line::Patience;
 pub(crate) use outgoing::{HAND_OVER, encode_answer, encode_whole};
 pub(crate) use peer::{ExportGuard, Peer, PeerEvents};
 pub(crate) use reference::{
-    Encoded, LED, PLAIN, Ready, Reference, Resolved, Sendable, answer_naming, discard, parse, placed,
+    Encoded, LED, PLAIN, Ready, Reference, Resolved, Sendable, Unread, answer_naming, discard, parse, placed,
     placed_port, put_head, refers,
 };
 pub(crate) use relay::{answer_placed, rebase};

@@ -253,6 +253,33 @@ pub(crate) fn placed(mut body: &[u8]) -> Option<(u32, &[u8])> {
     if expected { Some((u32::try_from(port).ok()?, rest)) } else { None }
 }
 
+/// A body that has come and waits to be read. Dropped before it is, it lets go of what it refers to.
+pub(crate) struct Unread {
+    body: Bytes,
+    peer: Arc<Peer>,
+    is_read: bool,
+}
+
+impl Unread {
+    pub(crate) fn new(body: Bytes, peer: &Arc<Peer>) -> Self {
+        Self { body, peer: Arc::clone(peer), is_read: false }
+    }
+
+    /// Takes it apart, once.
+    pub(crate) fn parse(&mut self) -> Result<Parts<'_>, BadBody> {
+        self.is_read = true;
+        parse(&self.body, &self.peer)
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        if !self.is_read {
+            discard(&self.body, &self.peer);
+        }
+    }
+}
+
 /// Lets go of the references in a body that nobody takes.
 pub(crate) fn discard(body: &[u8], peer: &Arc<Peer>) {
     drop(parse(body, peer));

@@ -64,7 +64,8 @@ fn a_runners_standard_input_is_empty() {
 }
 
 fn what_a_runner_prints_is_in_the_log_and_the_tail_and_never_on_the_parents_output() {
-    let instance = boot(&runner(&["chatter"]));
+    // Room for all: what is read first of the two outputs is not told.
+    let instance = boot(&runner(&["chatter"]).log_tail(200));
     exit_of(&instance);
     let tail = instance.log_tail();
     assert!(tail.iter().any(|line| line == "out 99"), "{tail:?}");

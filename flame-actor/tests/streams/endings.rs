@@ -56,6 +56,22 @@ async fn a_call_that_is_dropped_ends_the_streams_in_its_arguments() {
 }
 
 #[actix::test]
+async fn a_call_that_is_dropped_while_it_is_handed_over_ends_the_streams_in_its_arguments() {
+    let pool = pool("handed-over");
+    soon(pool.call(taste::task(endless(&Count::default()), 1))).await.unwrap();
+    // At any moment of its way: before it leaves, before the runner has looked at it, and after.
+    for moment in 0..100 {
+        let count = Count::default();
+        let mut calling = Box::pin(pool.call(taste::task(endless(&count), usize::MAX)));
+        let patience = std::time::Duration::from_micros(moment * 20);
+        assert!(tokio::time::timeout(patience, &mut calling).await.is_err());
+        drop(calling);
+        until("the source is gone", || count.now() == 0).await;
+    }
+    nothing_left(&pool).await;
+}
+
+#[actix::test]
 async fn a_feeder_hears_that_its_reader_has_gone() {
     let pool = pool("feeders");
     let (feed, stream) = ByteStream::channel();
