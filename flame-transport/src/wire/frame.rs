@@ -92,7 +92,7 @@ pub(crate) fn put_head(out: &mut BytesMut, kind: Kind, body: usize) {
         (first @ ..ONE_BYTE, None, None) if body < SHORT => {
             out.extend_from_slice(&[body as u8 + 1, first as u8]);
         }
-        (first @ ..ONE_BYTE, Some(second @ ..ONE_BYTE_32), None) if body < SHORT => {
+        (first @ ..ONE_BYTE, Some(second), None) if u64::from(second) < ONE_BYTE && body < SHORT => {
             out.extend_from_slice(&[body as u8 + 2, first as u8, second as u8]);
         }
         _ => put_long_head(out, &parts, body),
@@ -101,7 +101,6 @@ pub(crate) fn put_head(out: &mut BytesMut, kind: Kind, body: usize) {
 
 /// From here on a number takes more bytes than one.
 const ONE_BYTE: u64 = 0x80;
-const ONE_BYTE_32: u32 = 0x80;
 /// The length of a frame with a shorter body takes one byte, if no number of its head takes more.
 const SHORT: usize = 0x80 - 2;
 

@@ -93,7 +93,7 @@ pub fn resident_bytes(pid: u32) -> u64 {
 /// How many files a process has open.
 #[must_use]
 pub fn open_files(pid: u32) -> usize {
-    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+    names_of_files(pid).len()
 }
 
 /// What those files are: their names, or kinds and numbers.
@@ -115,7 +115,7 @@ pub fn names_of_threads(pid: u32) -> Vec<String> {
 /// How many threads a process has.
 #[must_use]
 pub fn threads(pid: u32) -> usize {
-    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
+    names_of_threads(pid).len()
 }
 
 fn state(pid: u32) -> String {
